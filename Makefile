@@ -1,0 +1,59 @@
+# The two commands of the README are `make demo` and `make test`; CI calls the same targets.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.stamp
+DAMAGENET := $(BIN)/damagenet
+EXTRAS := decoders,export,heif,notebooks,dev
+DEMO := runs/demo
+
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: setup demo test test-slow check notebooks lab clean help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## the environment in .venv; costs nothing the second time
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed: make setup PYTHON=python3.11'; exit 1; }
+	$(PYTHON) -m venv .venv || { echo 'install the venv module, such as apt install python3-venv'; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $(STAMP)
+
+demo: setup ## products to review.html on the project's own photos, about 8 minutes
+	DAMAGENET_DATA= $(DAMAGENET) products --out $(DEMO)/products.parquet
+	$(DAMAGENET) build configs/demo.yaml --workers 2
+	$(DAMAGENET) audit $(DEMO)/dataset
+	$(DAMAGENET) train configs/demo.yaml
+	$(DAMAGENET) evaluate $(DEMO)
+	$(DAMAGENET) export $(DEMO)
+	$(BIN)/python scripts/demo_claim.py $(DEMO)
+	$(DAMAGENET) predict $(DEMO)/inbox --model $(DEMO)/detector.onnx \
+		--heatmaps $(DEMO)/heatmaps > $(DEMO)/predictions.jsonl
+	$(DAMAGENET) review $(DEMO)/claim/claim.jpg --listing $(DEMO)/claim/listing.jpg \
+		--model $(DEMO)/detector.onnx --out $(DEMO)/review.html
+	@$(BIN)/python scripts/summary.py $(DEMO)
+
+test: setup ## the fast tests, under 3 minutes
+	$(BIN)/python -m pytest -q
+
+test-slow: setup ## whole pipelines twice, and every notebook
+	$(BIN)/python -m pytest -q -m slow
+
+check: setup ## lint, format, types, notebooks in step with their sources
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/build_notebooks.py --check
+
+notebooks: setup ## build the .ipynb from their .py sources, output-free
+	$(BIN)/python scripts/build_notebooks.py
+
+lab: setup ## open the workbench
+	$(BIN)/jupyter lab notebooks
+
+clean: ## remove runs and caches; keep .venv
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""`python -m damagenet` equals `damagenet`."""
+
+from damagenet.cli import main
+
+raise SystemExit(main())

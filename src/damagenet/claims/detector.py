@@ -1,0 +1,235 @@
+"""The exported model: pictures in; score, verdict, regions and heatmap out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from damagenet import BadInput, images
+from damagenet.claims.heatmaps import MAX_TILE, Map, Region, find_regions, overlay, ramp, spans
+from damagenet.claims.model import find_model, open_session, ort_errors, read_info
+
+Array = NDArray[np.uint8]
+Source = Array | str | Path | bytes | BinaryIO
+
+MIN_SIDE = 64
+"""Pixels; a smaller side is padded with its edge before the model sees it."""
+VERDICTS = ("pass", "review", "flag")
+"""From least to most concern."""
+
+SMALL = f"The picture is smaller than {MIN_SIDE} pixels on a side"
+TILED = f"The picture is larger than {MAX_TILE // 1_000_000} megapixels and was scored in tiles"
+CAPPED = "; the false-alarm rate was not measured for that, so the verdict stops at review."
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the model says about one picture.
+
+    Attributes:
+        score: In [0, 1], rounded to 6 digits; higher is more doctored.
+        verdict: 'pass', 'review' or 'flag'.
+        threshold: The score at or above which a picture is flagged.
+        regions: Largest `score * area` first, at most 20.
+        heatmap: float32 `[height, width]` in [0, 1].
+        note: One sentence when the verdict was held back, else empty.
+    """
+
+    score: float
+    verdict: str
+    threshold: float
+    regions: list[Region]
+    heatmap: Map = field(repr=False, compare=False)
+    note: str = ""
+
+
+class Detector:
+    """A detector opened from `detector.onnx`; safe to share between threads.
+
+    Args:
+        model: The file; None takes `$DAMAGENET_MODEL`, else the packaged model.
+        threads: Threads for one picture; 0 leaves it to onnxruntime.
+
+    Attributes:
+        path: The model file.
+        info: Its metadata: threshold, false_alarm_rate, version, metrics, licence and more.
+
+    Raises:
+        BadInput: No model, or not a damagenet detector; the message says what to do.
+    """
+
+    def __init__(self, model: str | Path | None = None, threads: int = 0) -> None:
+        """Open the model; arguments and errors as for the class."""
+        self.path = find_model(model)
+        self._session = open_session(self.path, threads)
+        self.info = read_info(self._session, self.path)
+        self.threshold: float = self.info["threshold"]
+        self.review_threshold: float = self.info["review_threshold"]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the model file, for reports."""
+        with self.path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+
+    def __call__(self, source: Source) -> Result:
+        """Score one picture.
+
+        Args:
+            source: uint8 `[height, width, 3]` RGB, or a path, bytes or binary file of a picture.
+
+        Raises:
+            BadInput: Not a readable picture, or the model failed on it.
+        """
+        return self.batch([source])[0]
+
+    def batch(self, sources: Sequence[Source]) -> list[Result]:
+        """Score pictures in the given order; equal sizes share one pass through the model.
+
+        Raises:
+            BadInput: As for one picture, for the first bad one.
+        """
+        pictures = [_picture(s) for s in sources]
+        results: dict[int, Result] = {}
+        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for i, picture in enumerate(pictures):
+            groups[picture.shape].append(i)
+        for (height, width, _), members in groups.items():
+            step = max(1, MAX_TILE // max(1, height * width))
+            for start in range(0, len(members), step):
+                part = members[start : start + step]
+                if height * width > MAX_TILE:
+                    scores, heatmaps = self._tiled(pictures[part[0]])
+                else:
+                    scores, heatmaps = self._run(np.stack([pictures[i] for i in part]))
+                for i, score, heatmap in zip(part, scores, heatmaps, strict=True):
+                    results[i] = self._result(float(score), heatmap)
+        return [results[i] for i in range(len(pictures))]
+
+    def _run(self, batch: Array) -> tuple[Map, Map]:
+        """Scores `[batch]` and heatmaps `[batch, height, width]` for pictures of one size."""
+        count, height, width, _ = batch.shape
+        pad = (max(0, MIN_SIDE - height), max(0, MIN_SIDE - width))
+        if any(pad):
+            batch = np.pad(batch, ((0, 0), (0, pad[0]), (0, pad[1]), (0, 0)), mode="edge")
+        try:
+            scores, heatmaps = self._session.run(["score", "heatmap"], {"image": batch})
+        except ort_errors() as error:
+            reason = " ".join(str(error).split())[:200]
+            raise BadInput(f"the model failed on a {width}x{height} picture ({reason})") from None
+        if scores.shape != (count,) or heatmaps.shape != batch.shape[:3]:
+            raise BadInput(
+                f"{self.path}: expected score [{count}] and heatmap {list(batch.shape[:3])}, "
+                f"got {list(scores.shape)} and {list(heatmaps.shape)}; export the model again"
+            )
+        heatmaps = heatmaps[:, :height, :width]
+        if not (np.isfinite(scores).all() and np.isfinite(heatmaps).all()):
+            raise BadInput(f"{self.path}: the model returned numbers that are not finite")
+        return scores, heatmaps
+
+    def _tiled(self, picture: Array) -> tuple[Map, Map]:
+        """As `_run` for one large picture: the highest score of its tiles, blended heatmaps."""
+        height, width = picture.shape[:2]
+        total = np.zeros((height, width), np.float32)
+        weights = np.zeros((height, width), np.float32)
+        best = np.zeros(1, np.float32)
+        for top, bottom in spans(height):
+            for left, right in spans(width):
+                window = (slice(top, bottom), slice(left, right))
+                score, heatmap = self._run(np.ascontiguousarray(picture[window])[None])
+                weight = np.outer(ramp(top, bottom, height), ramp(left, right, width))
+                total[window] += heatmap[0] * weight
+                weights[window] += weight
+                best = np.maximum(best, score)
+        total /= weights
+        return best, total[None]
+
+    def _result(self, score: float, heatmap: Map) -> Result:
+        score = round(min(1.0, max(0.0, score)), 6)
+        heatmap = np.clip(heatmap, 0.0, 1.0).astype(np.float32, copy=False)
+        rank = int(score >= self.review_threshold) + int(score >= self.threshold)
+        note = ""
+        if heatmap.size > MAX_TILE:
+            note = TILED + CAPPED
+        elif min(heatmap.shape) < MIN_SIDE:
+            note = SMALL + CAPPED
+        verdict = VERDICTS[min(rank, 1) if note else rank]
+        return Result(score, verdict, self.threshold, find_regions(heatmap), heatmap, note)
+
+
+def _picture(source: Source) -> Array:
+    """Any source as RGB uint8 `[height, width, 3]`."""
+    if not isinstance(source, np.ndarray):
+        return images.read(source)
+    if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
+        raise BadInput(
+            "a picture array must be uint8 [height, width, 3] (RGB), "
+            f"this one is {source.dtype} {list(source.shape)}"
+        )
+    return source
+
+
+def predict(
+    paths: Iterable[str | Path], detector: Detector, heatmaps: str | Path | None = None
+) -> Iterator[dict[str, Any]]:
+    """Score files one by one; a bad file gives a record with `error` and stops nothing.
+
+    Args:
+        paths: Picture files.
+        detector: An open detector.
+        heatmaps: Folder for one overlay PNG per picture, named after its stem; equal stems get
+            a number.
+
+    Raises:
+        BadInput: The folder for heatmaps cannot be made.
+
+    Yields:
+        `{path, score, verdict, threshold, regions}`, with `note` where the verdict was held back
+        and `heatmap` where one was written; or `{path, error}`.
+    """
+    taken: set[str] = set()
+    if heatmaps is not None:
+        try:
+            Path(heatmaps).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"{heatmaps}: not a folder for heatmaps ({error.strerror})") from None
+    for path in paths:
+        record: dict[str, Any] = {"path": str(path)}
+        try:
+            image = images.read(path)
+            result = detector(image)
+            record |= {k: getattr(result, k) for k in ("score", "verdict", "threshold")}
+            record["regions"] = [asdict(r) for r in result.regions]
+            if result.note:
+                record["note"] = result.note
+            if heatmaps is not None:
+                target = Path(heatmaps) / f"{_unused(Path(path).stem, taken)}.png"
+                picture = io.BytesIO()
+                Image.fromarray(overlay(image, result.heatmap)).save(picture, "PNG")
+                images.write_bytes(target, picture.getvalue())
+                record["heatmap"] = str(target)
+        except (BadInput, OSError) as error:
+            record = {"path": str(path), "error": str(error)}
+        yield record
+
+
+def _unused(stem: str, taken: set[str]) -> str:
+    """A name not yet in `taken` (compared without case, as some file systems do); adds it."""
+    if len(stem.encode("utf-8", "replace")) > 200:  # file names end at 255 bytes
+        stem = stem[:60]
+    name, number = stem, 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    taken.add(name.casefold())
+    return name

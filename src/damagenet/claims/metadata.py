@@ -1,0 +1,187 @@
+"""Collect the metadata blocks of a picture file without decoding its pixels.
+
+Files come from strangers: every block is capped in number and size, and a block that cannot be
+unpacked is handed on with empty content and a reason, never as an exception.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from PIL import Image
+
+from damagenet import BadInput, images
+from damagenet.aigc import PNG, XMP_JPEG, jpeg_segments, png_chunks
+
+MAX_BLOCK = 1_000_000
+"""Bytes; larger blocks are reported and not read."""
+MAX_BLOCKS = 200
+"""Blocks of one file that are looked at."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One piece of metadata.
+
+    Attributes:
+        carrier: Where it lies, such as 'XMP', 'PNG text', 'EXIF UserComment', 'JPEG APP11'.
+        key: Keyword or tag name, empty where the carrier has none.
+        data: Content; empty when `problem` is set.
+        problem: Why the content could not be unpacked.
+    """
+
+    carrier: str
+    key: str
+    data: bytes
+    problem: str = ""
+
+
+def blocks(data: bytes) -> list[Block]:
+    """The XMP, EXIF, text and C2PA blocks of a JPEG, PNG, WebP, TIFF, AVIF, HEIF or GIF file."""
+    if data.startswith(b"\xff\xd8"):
+        found = _jpeg(data)
+    elif data.startswith(PNG):
+        found = _png(data)
+    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        found = _webp(data)
+    else:
+        found = _pillow(data)
+    result: list[Block] = []
+    for block in found:
+        if len(result) >= MAX_BLOCKS:
+            break
+        too_long = len(block.data) > MAX_BLOCK and block.carrier not in C2PA_CARRIERS
+        if too_long:
+            reason = f"larger than {MAX_BLOCK // 1_000_000} MB and was not read"
+            block = Block(block.carrier, block.key, b"", reason)
+        result.append(block)
+    return result
+
+
+C2PA_CARRIERS = ("JPEG APP11", "PNG caBX", "WebP C2PA")
+
+
+def _jpeg(data: bytes) -> Iterator[Block]:
+    boxes = bytearray()
+    for marker, start, stop in jpeg_segments(data):
+        body = data[start + 4 : stop]
+        if marker == 0xE1 and body.startswith(XMP_JPEG):
+            yield Block("XMP", "", body[len(XMP_JPEG) :])
+        elif marker == 0xE1 and body.startswith(b"Exif\x00\x00"):
+            yield from _exif(body)
+        elif marker == 0xEB and body.startswith(b"JP"):
+            boxes += body
+    if boxes:
+        yield Block("JPEG APP11", "", bytes(boxes))
+
+
+def _png(data: bytes) -> Iterator[Block]:
+    for kind, start, stop in png_chunks(data):
+        body = data[start + 8 : stop - 4]
+        if kind in (b"tEXt", b"zTXt", b"iTXt"):
+            yield _png_text(kind, body)
+        elif kind == b"eXIf":
+            yield from _exif(b"Exif\x00\x00" + body)
+        elif kind == b"caBX":
+            yield Block("PNG caBX", "", body)
+
+
+def _png_text(kind: bytes, body: bytes) -> Block:
+    """A text chunk as UTF-8, decompressed up to `MAX_BLOCK`."""
+    keyword, _, rest = body.partition(b"\x00")
+    key = keyword[:79].decode("latin-1")
+    carrier = "XMP" if key in ("XML:com.adobe.xmp", "xmp") else "PNG text"
+    packed = kind == b"zTXt"
+    if kind == b"iTXt":
+        packed = rest[:1] == b"\x01"
+        parts = rest[2:].split(b"\x00", 2)  # language, translated keyword, text
+        rest = parts[2] if len(parts) == 3 else b""
+    elif packed:
+        rest = rest[1:]  # compression method
+    if packed:
+        try:
+            rest = zlib.decompressobj().decompress(rest, MAX_BLOCK + 1)
+        except zlib.error:
+            return Block(carrier, key, b"", "cannot be decompressed")
+    if kind != b"iTXt" and carrier != "XMP":
+        try:
+            rest.decode("utf-8")  # many writers put UTF-8 where the standard wants Latin-1
+        except UnicodeDecodeError:
+            rest = rest.decode("latin-1").encode("utf-8")
+    return Block(carrier, key, rest)
+
+
+def _webp(data: bytes) -> Iterator[Block]:
+    at = 12
+    while at + 8 <= len(data):
+        kind, size = data[at : at + 4], int(struct.unpack("<I", data[at + 4 : at + 8])[0])
+        body = data[at + 8 : at + 8 + size]
+        if kind == b"XMP ":
+            yield Block("XMP", "", body)
+        elif kind == b"EXIF":
+            yield from _exif(body if body[:4] == b"Exif" else b"Exif\x00\x00" + body)
+        elif kind == b"C2PA":
+            yield Block("WebP C2PA", "", body)
+        at += 8 + size + size % 2
+
+
+def _pillow(data: bytes) -> Iterator[Block]:
+    """XMP and EXIF of the other formats, as Pillow finds them in the header."""
+    try:
+        with images.opened(data) as picture:
+            xmp = picture.info.get("xmp")
+            exif = picture.info.get("exif")
+            tags = getattr(picture, "tag_v2", {})
+            xmp = xmp or tags.get(700)
+            if isinstance(xmp, str | bytes):
+                yield Block("XMP", "", xmp.encode() if isinstance(xmp, str) else xmp)
+            if isinstance(exif, bytes):
+                yield from _exif(exif)
+            elif tags:
+                yield from _tags(picture.getexif())
+    except (BadInput, KeyError, TypeError):  # no metadata to be had from it
+        return
+
+
+def _exif(body: bytes) -> Iterator[Block]:
+    if len(body) > MAX_BLOCK:
+        yield Block("EXIF", "", body)
+        return
+    try:
+        exif = Image.Exif()
+        exif.load(body)
+        yield from list(_tags(exif))
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error) as error:
+        yield Block("EXIF", "", b"", f"cannot be parsed ({type(error).__name__})")
+
+
+def _tags(exif: Image.Exif) -> Iterator[Block]:
+    for key, tag in (("Make", 0x010F), ("Model", 0x0110), ("Software", 0x0131)):
+        if (value := exif.get(tag)) is not None:
+            yield Block("EXIF", key, _text(value))
+    comment = exif.get_ifd(0x8769).get(0x9286) or exif.get(0x9286)
+    if comment is not None:
+        yield Block("EXIF UserComment", "", _user_comment(comment))
+
+
+def _text(value: object) -> bytes:
+    raw = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+    return raw.strip(b"\x00 \t\r\n")
+
+
+def _user_comment(value: object) -> bytes:
+    """A UserComment as UTF-8; the 8-byte prefix names its character set."""
+    if not isinstance(value, bytes):
+        return _text(value)
+    prefix, rest = value[:8], value[8:]
+    if prefix == b"UNICODE\x00":
+        # The standard leaves the byte order open: take the reading with more plain letters.
+        readings = [rest.decode(order, "replace") for order in ("utf-16-be", "utf-16-le")]
+        likely = max(readings, key=lambda text: sum(" " <= c <= "~" for c in text))
+        rest = likely.encode("utf-8", "replace")
+    elif prefix not in (b"ASCII\x00\x00\x00", b"\x00" * 8, b"JIS\x00\x00\x00\x00\x00"):
+        rest = value
+    return _text(rest)

@@ -1,0 +1,90 @@
+"""Find a model file, open it, and check that it is a detector of ours."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from damagenet import BadInput
+
+FORMAT = 1
+"""Newest layout of the model's metadata that this code understands."""
+
+
+def find_model(model: str | Path | None) -> Path:
+    """The model file to use: the one named, `$DAMAGENET_MODEL`, or the packaged one.
+
+    Raises:
+        BadInput: None of these exists.
+    """
+    packaged = Path(__file__).with_name("damagenet-s.onnx")
+    path = Path(model or os.environ.get("DAMAGENET_MODEL") or packaged)
+    if path.is_file():
+        return path
+    if path == packaged:
+        raise BadInput("no model: train one with `make demo`, or name one with --model FILE")
+    origin = "--model" if model else "DAMAGENET_MODEL"
+    raise BadInput(f"{path}: no such model file; {origin} must name a detector.onnx")
+
+
+def open_session(path: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    """An onnxruntime session on the CPU; `threads` as for `Detector`.
+
+    Raises:
+        BadInput: Not an ONNX file, or one that this onnxruntime cannot run.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # failures come back as exceptions with the same text
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except ort_errors() as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(
+            f"{path}: not a model that can be opened ({reason}); "
+            "export one with `damagenet export RUN`"
+        ) from None
+
+
+def ort_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime may raise; its exceptions share no base class of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    found = (v for v in vars(state).values() if isinstance(v, type) and issubclass(v, Exception))
+    return (*found, RuntimeError)
+
+
+def read_info(session: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401
+    """The metadata of an open model, after checking that it is one of ours."""
+    again = "; export it again with `damagenet export RUN`"
+    inputs = [i.name for i in session.get_inputs()]
+    outputs = [o.name for o in session.get_outputs()]
+    if inputs != ["image"] or sorted(outputs) != ["heatmap", "score"]:
+        raise BadInput(
+            f"{path}: a detector has the input 'image' and the outputs 'score' and 'heatmap', "
+            f"this model has {inputs} and {outputs}{again}"
+        )
+    text = session.get_modelmeta().custom_metadata_map.get("damagenet")
+    if text is None:
+        raise BadInput(f"{path}: the model lacks the 'damagenet' metadata{again}")
+    try:
+        info = json.loads(text)
+        layout = int(info["format"])
+        if layout <= FORMAT:
+            info["threshold"] = float(info["threshold"])
+            info["review_threshold"] = float(info.get("review_threshold", info["threshold"]))
+            if not info["review_threshold"] <= info["threshold"] < math.inf:  # false for NaN
+                raise ValueError("review_threshold must not exceed threshold")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadInput(f"{path}: damaged 'damagenet' metadata ({error!r}){again}") from None
+    if layout > FORMAT:
+        raise BadInput(
+            f"{path}: metadata format {layout} is newer than this damagenet understands "
+            f"({FORMAT}); update damagenet or use an older model"
+        )
+    return dict(info)

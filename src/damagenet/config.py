@@ -1,0 +1,240 @@
+"""One experiment = one frozen `Config`, read from a YAML file plus `section.key=value` overrides.
+
+Defaults live here, once; a YAML file states only what it changes. Unknown keys and wrong types are
+errors that name the nearest known key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from damagenet import BadInput
+
+
+@dataclass(frozen=True)
+class Products:
+    """Which photos. Empty lists mean `$DAMAGENET_DATA`, or the project's own samples without it."""
+
+    table: str = ""  # an existing products.parquet; wins over the folders
+    folders: tuple[str, ...] = ()  # intact products
+    damaged: tuple[str, ...] = ()  # really damaged products
+    limit: int = 0  # at most so many intact and so many damaged photos, spread over groups; 0 = all
+
+
+@dataclass(frozen=True)
+class Build:
+    """The four-cell dataset."""
+
+    out: str = ""  # empty: runs/<name>/dataset
+    long_side: int = 512  # photos are framed to at most this before anything else, in pixels
+    variants: int = 1  # independent draws (framing, camera, damage, channel) per product
+    native: float = 0.25  # share of intact products that skip the camera model
+    kinds: tuple[str, ...] = ()  # damage kinds; empty = all
+    families: tuple[str, ...] = ()  # decoder families; empty = every one whose weights are found
+    holdout_family: str = ""  # used in the test split only
+    overlay: float = 0.1  # share of doctored damage that is painted, not regenerated
+    topologies: tuple[str, ...] = ("full", "exchange", "blend")
+    chains: tuple[str, ...] = ("camera", "chat", "marketplace")  # see synth.channel.CHAINS
+    validation: float = 0.15  # share of product groups
+    test: float = 0.25
+    test_sources: tuple[str, ...] = ()  # sources that only the test split may hold
+    label_files: bool = True  # AI label in every synthetic file; off = all files stripped alike
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Shortcut probes."""
+
+    limit: float = 0.60  # a probe above this AUC fails the dataset
+    folds: int = 5
+
+
+@dataclass(frozen=True)
+class Train:
+    """Model and optimisation."""
+
+    encoder: str = "resnet10t"  # any timm name that supports features_only
+    pretrained: bool = False  # let timm download weights
+    stages: int = 3  # encoder stages used; later ones see too coarsely for cracks
+    early_stride: bool = False  # keep the stem's first stride (faster, loses fine traces)
+    width: int = 32  # channels of the decoder head
+    crop: int = 96  # native-resolution training crops, pixels
+    pairs: int = 16  # twin pairs per batch (the batch holds twice as many crops)
+    steps: int = 1000
+    eval_every: int = 250  # steps
+    patience: int = 4  # evaluations without a better validation score before stopping
+    lr: float = 2e-3
+    weight_decay: float = 1e-2
+    map_weight: float = 1.0  # weight of the heatmap loss beside the image loss
+    exchange: float = 0.5  # share of full-frame edits cut to a random region in the loader
+    augment: float = 0.5  # probability of each re-compression or photometric augmentation
+    ema: float = 0.99  # decay of the weight average that is evaluated and saved
+    device: str = "auto"  # auto, cpu, cuda; cuda where there is none is an error
+    threads: int = 2  # CPU threads; another count gives other weights
+    workers: int = 0  # loader processes
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """What to measure."""
+
+    split: str = "test"
+    false_alarm_rate: float = 0.05  # of the flag threshold, on validation photos
+    review_rate: float = 0.20  # of the review threshold
+    resamples: int = 1000  # bootstrap resamples over product groups
+
+
+@dataclass(frozen=True)
+class Export:
+    """The ONNX file."""
+
+    tolerance: float = 1e-3  # largest allowed difference between torch and ONNX Runtime
+    opset: int = 20
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything one experiment needs; see `configs/` for examples."""
+
+    name: str = "experiment"
+    seed: int = 0
+    products: Products = field(default_factory=Products)
+    build: Build = field(default_factory=Build)
+    audit: Audit = field(default_factory=Audit)
+    train: Train = field(default_factory=Train)
+    evaluate: Evaluate = field(default_factory=Evaluate)
+    export: Export = field(default_factory=Export)
+
+    @property
+    def run_dir(self) -> Path:
+        """Where training writes."""
+        return Path("runs") / self.name
+
+    @property
+    def dataset_dir(self) -> Path:
+        """Where the dataset is built."""
+        return Path(self.build.out) if self.build.out else self.run_dir / "dataset"
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a config file and apply `section.key=value` overrides.
+
+    Raises:
+        BadInput: Missing file, bad YAML, unknown key, or a value of the wrong type.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such config file; configs/ holds examples")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise BadInput(f"{path}: must hold `key: value` lines")
+    for override in overrides:
+        key, mark, text = override.partition("=")
+        if not mark:
+            raise BadInput(f"{override!r}: overrides look like build.long_side=256")
+        *sections, last = key.strip().split(".")
+        target = values
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise BadInput(f"{override!r}: {section!r} is not a section")
+        target[last] = yaml.safe_load(text) if text else ""
+    config: Config = from_dict(Config, values, str(path))
+    check(config, str(path))
+    return config
+
+
+def from_dict(kind: type, values: Mapping[str, Any], where: str, prefix: str = "") -> Any:  # noqa: ANN401
+    """Build a config dataclass from nested mappings, strictly."""
+    hints = get_type_hints(kind)
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), list(hints), 1)
+            guess = f"did you mean {prefix}{near[0]!s}?" if near else f"known: {', '.join(hints)}"
+            raise BadInput(f"{where}: unknown key {prefix}{key}; {guess}")
+        result[key] = _convert(hints[key], value, where, f"{prefix}{key}")
+    return kind(**result)
+
+
+def _convert(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: ANN401
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise BadInput(f"{where}: {name} is a section and needs keys below it")
+        return from_dict(hint, value, where, f"{name}.")  # type: ignore[arg-type]
+    if hint == tuple[str, ...]:
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(str(item) for item in items)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if type(value) is not hint:
+        raise BadInput(f"{where}: {name} must be {hint.__name__}, not {value!r}")
+    return value
+
+
+def check(config: Config, where: str = "config") -> None:
+    """Refuse values that cannot work, before hours are spent on them.
+
+    Raises:
+        BadInput: Naming the key and the range it must lie in.
+    """
+    build, train = config.build, config.train
+    rules: list[tuple[str, bool, str]] = [
+        ("name", bool(config.name) and "/" not in config.name, "a folder name"),
+        ("build.long_side", build.long_side >= 128, "at least 128"),
+        ("build.variants", build.variants >= 1, "at least 1"),
+        ("build.validation", 0 < build.validation < 1, "between 0 and 1"),
+        ("build.test", 0 < build.test < 1 - build.validation, "between 0 and 1 - validation"),
+        ("build.native", 0 <= build.native < 1, "in [0, 1)"),
+        ("build.overlay", 0 <= build.overlay <= 1, "in [0, 1]"),
+        ("audit.folds", config.audit.folds >= 2, "at least 2"),
+        ("train.crop", train.crop >= 32 and train.crop % 16 == 0, "a multiple of 16, at least 32"),
+        ("train.pairs", train.pairs >= 1, "at least 1"),
+        ("train.steps", train.steps >= 1, "at least 1"),
+        ("train.eval_every", train.eval_every >= 1, "at least 1"),
+        ("train.ema", 0 <= train.ema < 1, "in [0, 1)"),
+        ("train.device", train.device in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
+        ("evaluate.split", config.evaluate.split in ("train", "val", "test"), "train, val or test"),
+        (
+            "evaluate.false_alarm_rate",
+            0 < config.evaluate.false_alarm_rate < config.evaluate.review_rate < 1,
+            "above 0 and below evaluate.review_rate",
+        ),
+    ]
+    for name, holds, wanted in rules:
+        if not holds:
+            raise BadInput(f"{where}: {name} must be {wanted}")
+
+
+def to_dict(config: object) -> dict[str, Any]:
+    """A config as plain JSON types."""
+    result: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))  # type: ignore[call-overload]
+    return result
+
+
+def dump(config: Config) -> str:
+    """A config as YAML text that `load` reads back."""
+    return yaml.safe_dump(to_dict(config), sort_keys=False)
+
+
+def digest(*parts: object) -> str:
+    """Hash of configs or plain values: equal content, equal hash."""
+    plain = [to_dict(part) if dataclasses.is_dataclass(part) else part for part in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,177 @@
+"""One ONNX file that does the whole job, checked against torch before it is let out.
+
+Input `image` uint8 `[batch, height, width, 3]`; outputs `score` float32 `[batch]` (calibrated) and
+`heatmap` float32 `[batch, height, width]` in [0, 1]. All preprocessing is in the graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from damagenet import BadInput, __version__, images, runs
+from damagenet.config import load
+from damagenet.detect import model
+
+FORMAT = 1
+LICENCE = "Apache-2.0"
+PARITY_SHAPES = ((1, 96, 96), (2, 150, 203), (3, 257, 64))
+"""Batch, height, width at which ONNX Runtime must agree with torch; none is the traced shape."""
+
+
+class Deployed(nn.Module):
+    """The network as other systems see it: calibrated score and heatmap."""
+
+    def __init__(self, network: nn.Module, calibration: dict[str, float]) -> None:
+        """Wrap a network with its calibration (slope and offset on the logit)."""
+        super().__init__()
+        self.network = network
+        self.slope, self.offset = calibration["slope"], calibration["offset"]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Uint8 `[b, h, w, 3]` to score `[b]` and heatmap `[b, h, w]`."""
+        logit, heat = self.network(image)
+        return torch.sigmoid(logit * self.slope + self.offset), torch.sigmoid(heat)
+
+
+def export(run: Path) -> dict[str, Any]:
+    """Write `detector.onnx`, then `detector.json`, into a run folder.
+
+    Raises:
+        BadInput: Not trained or not evaluated, the export extra is missing, or ONNX Runtime
+            differs from torch by more than the config allows (nothing is written then).
+    """
+    results = runs.read_json(run / "metrics.json", f"evaluate first: `damagenet evaluate {run}`")
+    config = load(run / "config.yaml")
+    network, facts = model.load(run / "best.safetensors")
+    deployed = Deployed(network, results["calibration"]).eval()
+    data = to_onnx(deployed, config.export.opset)
+    parity = check_parity(deployed, data)
+    if not parity["max_difference"] <= config.export.tolerance:
+        raise BadInput(
+            f"{run}: ONNX Runtime differs from torch by {parity['max_difference']:.2g}, more than "
+            f"{config.export.tolerance:.2g}; try another train.encoder or onnx version"
+        )
+    card = {
+        "format": FORMAT,
+        "name": "damagenet",
+        "version": __version__,
+        "task": "tell AI-doctored product photos from authentic ones",
+        "input": "image uint8 [batch,height,width,3] RGB, EXIF rotation applied, not resized",
+        "outputs": {
+            "score": "float32 [batch] in [0,1], higher = more doctored, calibrated",
+            "heatmap": "float32 [batch,height,width] in [0,1]",
+        },
+        "threshold": results["threshold"],
+        "review_threshold": results["review_threshold"],
+        "false_alarm_rate": results["false_alarm_rate"],
+        "review_false_alarm_rate": results["review_false_alarm_rate"],
+        "calibration_pictures": results["authentic_pictures"],
+        "false_alarm_bound_95": results["false_alarm_bound_95"],
+        "metrics": results["headline"],
+        "dataset_sha256": results["dataset_sha256"],
+        "commit": facts["commit"],
+        "seed": facts["seed"],
+        "encoder": config.train.encoder,
+        "parity": parity,
+        "licence": LICENCE,
+        "intended_use": "evidence for a human reviewer; a score is a reason to look, never proof",
+    }
+    images.write_bytes(run / "detector.onnx", with_metadata(data, card))
+    runs.write_json(
+        run / "detector.json", card | {"onnx_sha256": runs.sha256(run / "detector.onnx")}
+    )
+    return card
+
+
+def to_onnx(deployed: nn.Module, opset: int) -> bytes:
+    """Trace to ONNX with batch, height and width dynamic."""
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise BadInput("export needs onnx: pip install 'damagenet[export]'") from None
+    dims = {
+        0: torch.export.Dim("batch", min=1, max=1024),
+        1: torch.export.Dim("height", min=64, max=16384),
+        2: torch.export.Dim("width", min=64, max=16384),
+    }
+    example = torch.randint(0, 256, (2, 96, 128, 3), dtype=torch.uint8)
+    noise = io.StringIO()
+    level = logging.getLogger("onnxscript").level
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(noise), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            deployed,
+            (example,),
+            dynamo=True,
+            opset_version=opset,
+            input_names=["image"],
+            output_names=["score", "heatmap"],
+            dynamic_shapes={"image": dims},
+            external_data=False,
+            verbose=False,
+        )
+    logging.getLogger("onnxscript").setLevel(level)
+    assert program is not None
+    proto = program.model_proto
+    onnx.checker.check_model(proto, full_check=True)
+    return bytes(proto.SerializeToString())
+
+
+def check_parity(deployed: nn.Module, data: bytes) -> dict[str, Any]:
+    """Largest absolute difference between torch and ONNX Runtime over `PARITY_SHAPES`."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    score_gap = heat_gap = 0.0
+    for batch, height, width in PARITY_SHAPES:
+        rng = runs.rng_for(0, "parity", batch, height, width)
+        smooth = rng.integers(0, 256, (batch, height // 8 + 1, width // 8 + 1, 3))
+        image = smooth.repeat(8, 1).repeat(8, 2)[:, :height, :width]
+        image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+        with torch.no_grad():
+            score, heat = (x.numpy() for x in deployed(torch.from_numpy(image)))
+        other_score, other_heat = session.run(["score", "heatmap"], {"image": image})
+        score_gap = max(score_gap, float(np.abs(score - other_score).max()))
+        heat_gap = max(heat_gap, float(np.abs(heat - other_heat).max()))
+    return {
+        "max_difference": max(score_gap, heat_gap),
+        "score": score_gap,
+        "heatmap": heat_gap,
+        "shapes": [list(shape) for shape in PARITY_SHAPES],
+        "torch": torch.__version__,
+        "onnxruntime": onnxruntime.__version__,
+    }
+
+
+def with_metadata(data: bytes, card: dict[str, Any]) -> bytes:
+    """Put the card into the model: whole under `damagenet`, common keys also on their own."""
+    import onnx
+
+    proto = onnx.load_from_string(data)
+    proto.producer_name, proto.producer_version = "damagenet", __version__
+    proto.doc_string = card["task"]
+    plain = ("version", "threshold", "false_alarm_rate", "dataset_sha256", "licence")
+    values = {"damagenet": json.dumps(card, sort_keys=True)}
+    values |= {key: str(card[key]) for key in plain}
+    values |= {
+        "metrics": json.dumps(card["metrics"]),
+        "Image.BitmapPixelFormat": "Rgb8",
+        "Image.ColorSpaceGamma": "SRGB",
+        "Image.NominalPixelRange": "NominalRange_0_255",
+    }
+    for key, value in values.items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key, value
+    return bytes(proto.SerializeToString())

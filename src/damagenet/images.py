@@ -1,0 +1,164 @@
+"""The only place that reads and writes pictures: RGB uint8, height x width x 3.
+
+Pictures come from strangers, so `read` accepts a fixed list of formats by content (never by
+extension), refuses oversized ones before decoding, and turns every failure into a `BadInput`
+that names the file. ICC profiles are ignored.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from damagenet import BadInput
+
+Array = NDArray[np.uint8]
+
+MAX_PIXELS = 89_000_000
+"""Larger pictures are refused: they would need more than 1 GB to work on."""
+
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jfif .png .webp .bmp .tif .tiff .gif .avif .heic .heif .mpo".split()
+)
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    try:
+        import pillow_heif
+    except ImportError:
+        return tuple(name for name in FORMATS if name in Image.OPEN)
+    pillow_heif.register_heif_opener()
+    return tuple(name for name in (*FORMATS, "HEIF") if name in Image.OPEN)
+
+
+@contextmanager
+def opened(source: str | Path | bytes | BinaryIO, name: str | None = None) -> Iterator[Image.Image]:
+    """Open a picture without decoding its pixels.
+
+    Args:
+        source: A path, the bytes of a file, or a binary file object.
+        name: What to call the source in errors; the path when there is one.
+
+    Raises:
+        BadInput: No such file, a folder, empty, not a picture, too large, or damaged.
+    """
+    name = name or (str(source) if isinstance(source, str | Path) else "image data")
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if path.is_dir():
+            raise BadInput(f"{name}: is a folder, not a picture")
+        if not path.exists():
+            raise BadInput(f"{name}: no such file")
+        if path.stat().st_size == 0:
+            raise BadInput(f"{name}: the file is empty (0 bytes); copy it again")
+        source = path
+    handle = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        with Image.open(handle, formats=_formats()) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise BadInput(
+                    f"{name}: {width}x{height} pixels exceed the limit of "
+                    f"{MAX_PIXELS // 1_000_000} megapixels; shrink it first"
+                )
+            yield picture
+    except UnidentifiedImageError:
+        hint = "install damagenet[heif] for HEIC" if "HEIF" not in _formats() else "not a picture"
+        raise BadInput(f"{name}: not a picture this project can read ({hint})") from None
+    except Image.DecompressionBombError as error:
+        raise BadInput(f"{name}: refused as a decompression bomb ({error})") from None
+    except PermissionError:
+        raise BadInput(f"{name}: no permission to read it") from None
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError) as error:
+        raise BadInput(f"{name}: damaged picture ({error}); save or download it again") from None
+
+
+def read(source: str | Path | bytes | BinaryIO, name: str | None = None) -> Array:
+    """Read a picture as RGB uint8 of shape `[height, width, 3]`.
+
+    EXIF rotation is applied, transparency is laid on white, 16-bit is scaled to 8, CMYK, grey and
+    palettes become RGB, and only the first frame of an animation is read.
+
+    Raises:
+        BadInput: See `opened`.
+    """
+    with opened(source, name) as picture:
+        return to_rgb(picture)
+
+
+def to_rgb(picture: Image.Image) -> Array:
+    """Decode an open Pillow picture as `read` does."""
+    picture.seek(0)
+    picture.load()
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I") or picture.mode == "F":
+        values = np.asarray(picture, dtype=np.float64)
+        peak = 65535.0 if values.max(initial=0) > 255 else 255.0
+        grey = np.clip(np.rint(values * (255.0 / peak)), 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, picture)
+    return np.array(picture.convert("RGB"))
+
+
+def read_mask(path: str | Path) -> Array:
+    """Read a mask as uint8 `[height, width]`, 255 where edited.
+
+    Raises:
+        BadInput: See `opened`.
+    """
+    with opened(path) as picture:
+        return np.array(picture.convert("L"))
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all: to a temporary name, then rename."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def write(path: str | Path, image: Array, **options: object) -> None:
+    """Write RGB `[h, w, 3]` or grey `[h, w]` uint8; the format follows the suffix."""
+    buffer = io.BytesIO()
+    suffix = Path(path).suffix.lower().lstrip(".")
+    name = {"jpg": "JPEG", "jpeg": "JPEG"}.get(suffix, suffix.upper())
+    Image.fromarray(image).save(buffer, format=name, **options)
+    write_bytes(path, buffer.getvalue())
+
+
+def files_in(places: Iterable[str | Path]) -> list[Path]:
+    """Picture files in folders (searched deep, sorted), glob patterns, and files named outright.
+
+    A file named outright is returned whatever its extension, so that its error can be reported.
+    """
+    found: list[Path] = []
+    for place in places:
+        path = Path(place)
+        if path.is_dir():
+            inside = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            found += sorted(p for p in inside if not p.name.startswith("."))
+        elif any(c in str(place) for c in "*?[") and not path.exists():
+            anchor = Path(path.anchor) if path.is_absolute() else Path()
+            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
+            found += sorted(p for p in anchor.glob(pattern) if p.is_file())
+        else:
+            found.append(path)
+    return list(dict.fromkeys(found))

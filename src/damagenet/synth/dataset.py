@@ -1,0 +1,298 @@
+"""Build a four-cell dataset: parallel, resumable, the same bytes for any number of workers.
+
+    images/ masks/ manifest.parquet dataset.json      (dataset.json last: it means "complete")
+
+Every finished product leaves a part in `.parts/`; an interrupted build goes on from these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm import tqdm
+
+from damagenet import BadInput, aigc, images, runs
+from damagenet.config import Build, Config, digest, to_dict
+from damagenet.synth import doctor, products, regenerate
+
+FORMAT = 1
+COLUMNS = (
+    "image mask label cell split product_id group_id category kind method topology family "
+    "severity area recipe channel width height sha256"
+).split()
+SPLITS = ("train", "val", "test")
+MIN_MASK = 32
+"""Doctored pixels a picture must show at least; plans with fewer are drawn again."""
+ATTEMPTS = 5
+
+
+def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
+    """Build the dataset of a config; finished work is kept, a complete dataset is left alone.
+
+    Returns:
+        The dataset folder.
+
+    Raises:
+        BadInput: No products, no decoder, a split without both classes, or `out` holds another
+            dataset.
+    """
+    out = out or config.dataset_dir
+    out.mkdir(parents=True, exist_ok=True)
+    table = products.resolve(config.products, out / "products.parquet")
+    found = regenerate.available()
+    families = config.build.families or tuple(sorted(found))
+    lacking = [name for name in families if name not in found]
+    if lacking or not families:
+        ways = regenerate.missing()
+        lines = "; ".join(ways.get(n, f"{n}: unknown, known: {', '.join(ways)}") for n in lacking)
+        raise BadInput(f"no weights for a decoder family: {lines or '; '.join(ways.values())}")
+    splits = split_groups(table, config)
+    identity = digest(
+        to_dict(config.build) | {"out": ""}, config.seed, {f: found[f] for f in families},
+        table[["product_id", "group_id", "condition", "sha256"]].to_dict("list"),
+    )  # fmt: skip
+    if (out / "dataset.json").is_file():
+        if read_card(out).get("identity") == identity:
+            tqdm.write(f"{out}: already complete")
+            return out
+        raise BadInput(f"{out}: holds a dataset of another config; delete it or choose --out")
+    parts = out / ".parts"
+    mark = parts / "identity"
+    if mark.is_file() and mark.read_text() != identity:
+        raise BadInput(f"{out}: holds a half-built dataset of another config; delete it")
+    images.write_bytes(mark, identity.encode())
+
+    rows = table.sort_values("product_id").to_dict("records")
+    todo = [(row, variant) for row in rows for variant in range(config.build.variants)]
+    left = [(r, v) for r, v in todo if not _part(out, r, v).is_file()]
+    if len(left) < len(todo):
+        tqdm.write(f"resuming: {len(todo) - len(left)} of {len(todo)} products are done")
+    jobs = (
+        joblib.delayed(_unit)(out, row, variant, splits[row["group_id"]], config, families)
+        for row, variant in left
+    )
+    with tqdm(total=len(todo), initial=len(todo) - len(left), desc="build", unit="product") as bar:
+        for _ in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+            bar.update()
+
+    done = [json.loads(_part(out, row, variant).read_text(encoding="utf-8")) for row, variant in todo]
+    skipped = [part["skipped"] for part in done if part["skipped"]]
+    for reason in skipped:
+        tqdm.write(f"skipped {reason}")
+    manifest = pd.DataFrame([line for part in done for line in part["rows"]], columns=COLUMNS)
+    check_classes(manifest)
+    buffer = io.BytesIO()
+    manifest.to_parquet(buffer, index=False)
+    images.write_bytes(out / "manifest.parquet", buffer.getvalue())
+    runs.write_json(
+        out / "dataset.json",
+        {
+            "format": FORMAT,
+            "identity": identity,
+            "manifest_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+            "counts": manifest.groupby(["split", "cell"]).size().unstack(fill_value=0).T.to_dict(),
+            "families": {f: found[f] for f in families},
+            "missing_families": regenerate.missing(),
+            "holdout_family": config.build.holdout_family,
+            "skipped": skipped,
+            "ai_labels": config.build.label_files,
+            "licences": table.groupby("source").licence.agg(lambda x: sorted(set(x))).to_dict(),
+            "config": to_dict(config),
+            **runs.environment(seed=config.seed),
+        },
+    )
+    shutil.rmtree(parts)
+    return out
+
+
+def split_groups(table: pd.DataFrame, config: Config) -> dict[str, str]:
+    """Assign whole groups to splits; really damaged and intact groups are each spread evenly.
+
+    Raises:
+        BadInput: Too few groups for three splits.
+    """
+    share = {"test": config.build.test, "val": config.build.validation}
+    share["train"] = 1 - sum(share.values())
+    damaged = set(table[table.condition == "damaged"].group_id)
+    kept_out = set(table[table.source.isin(config.build.test_sources)].group_id)
+    result = {group: "test" for group in kept_out}
+    for stratum in (damaged, set(table.group_id) - damaged):
+        sizes = table[table.group_id.isin(stratum)].groupby("group_id").size()
+        order = sorted(sizes.index, key=lambda g: runs.rng_for(config.seed, "split", g).random())
+        have = dict.fromkeys(SPLITS, 0)
+        for group in order:
+            if group in result:
+                have[result[group]] += sizes[group]
+        # Large groups first, each to the split that lacks the largest share of its target.
+        for group in sorted((g for g in order if g not in result), key=lambda g: -sizes[g]):
+            need = {s: 1 - have[s] / (share[s] * sizes.sum()) for s in ("train", "test", "val")}
+            result[group] = max(need, key=need.__getitem__)
+            have[result[group]] += sizes[group]
+    empty = [split for split in SPLITS if split not in result.values()]
+    if empty:
+        raise BadInput(
+            f"split {empty[0]} gets no products: {len(result)} product groups are too few; "
+            "add photos of other items (groups keep shots of one item together)"
+        )
+    return result
+
+
+def _part(out: Path, row: dict[str, Any], variant: int) -> Path:
+    return out / ".parts" / f"{row['product_id']}_{variant}.json"
+
+
+def _unit(
+    out: Path,
+    row: dict[str, Any],
+    variant: int,
+    split: str,
+    config: Config,
+    families: tuple[str, ...],
+) -> None:
+    """All pictures of one product and variant; the part file is written last."""
+    try:
+        lines, skipped = _render(out, row, variant, split, config, families), ""
+    except BadInput as error:
+        lines, skipped = [], str(error)  # one bad photo must not stop a long build
+    part = json.dumps({"rows": lines, "skipped": skipped})
+    images.write_bytes(_part(out, row, variant), part.encode())
+
+
+def _render(
+    out: Path,
+    row: dict[str, Any],
+    variant: int,
+    split: str,
+    config: Config,
+    families: tuple[str, ...],
+) -> list[dict[str, Any]]:
+    photo = images.read(row["path"])
+    if runs.sha256(row["path"]) != row["sha256"]:
+        raise BadInput(f"{row['path']}: changed since it was registered; run `damagenet products`")
+    if split != "test":
+        families = tuple(f for f in families if f != config.build.holdout_family) or families
+    for attempt in range(ATTEMPTS):
+        rng = runs.rng_for(config.seed, row["product_id"], variant, attempt)
+        recipes = doctor.plan(rng, photo, row["condition"], config.build, families)
+        samples = [doctor.render(photo, recipe | {"attempt": attempt}) for recipe in recipes]
+        if all(s.recipe["edit"] is None or (s.mask > 0).sum() >= MIN_MASK for s in samples):
+            break
+    else:
+        raise BadInput(f"{row['path']}: no visible damage in {ATTEMPTS} draws; leave it out")
+    return [_save(out, row, variant, split, sample, config.build) for sample in samples]
+
+
+def _save(
+    out: Path,
+    row: dict[str, Any],
+    variant: int,
+    split: str,
+    sample: doctor.Sample,
+    config: Build,
+) -> dict[str, Any]:
+    recipe = sample.recipe
+    edit = recipe["edit"] or {}
+    name = f"{row['product_id']}_{variant}_{recipe['cell']}"
+    data = sample.file
+    if config.label_files and sample.label:
+        data = aigc.label_bytes(data)
+    buffer = io.BytesIO()
+    Image.fromarray(sample.mask).save(buffer, "PNG")
+    images.write_bytes(out / "masks" / f"{name}.png", buffer.getvalue())
+    images.write_bytes(out / "images" / f"{name}.jpg", data)
+    height, width = sample.mask.shape
+    return {
+        "image": f"images/{name}.jpg",
+        "mask": f"masks/{name}.png",
+        "label": sample.label,
+        "cell": recipe["cell"],
+        "split": split,
+        "product_id": row["product_id"],
+        "group_id": row["group_id"],
+        "category": row["category"],
+        "kind": recipe["kind"],
+        "method": edit.get("method", "none"),
+        "topology": edit.get("topology", "none"),
+        "family": edit.get("family", "none"),
+        "severity": recipe["severity"],
+        "area": round(float((sample.mask > 0).mean()), 6),
+        "recipe": json.dumps(recipe, sort_keys=True),
+        "channel": json.dumps(recipe["channel"], sort_keys=True),
+        "width": width,
+        "height": height,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def check_classes(manifest: pd.DataFrame) -> None:
+    """Every split needs authentic and doctored pictures.
+
+    Raises:
+        BadInput: Naming the split and the class it lacks.
+    """
+    for split in SPLITS:
+        labels = set(manifest[manifest.split == split].label)
+        for label, name in ((0, "authentic"), (1, "doctored")):
+            if label not in labels:
+                raise BadInput(
+                    f"manifest: split {split} has no {name} pictures; a detector cannot be "
+                    "trained or measured on one class; add products or change the shares"
+                )
+
+
+def read_card(dataset: str | Path) -> dict[str, Any]:
+    """Read dataset.json.
+
+    Raises:
+        BadInput: No dataset there, an interrupted build, or a newer format.
+    """
+    dataset = Path(dataset)
+    if not dataset.is_dir():
+        raise BadInput(f"{dataset}: no such dataset; make it with `damagenet build CONFIG`")
+    if (dataset / ".parts").is_dir() and not (dataset / "dataset.json").is_file():
+        raise BadInput(f"{dataset}: the build was interrupted; run the same build again")
+    card = runs.read_json(dataset / "dataset.json", "make it with `damagenet build CONFIG`")
+    if card.get("format") != FORMAT:
+        raise BadInput(f"{dataset}: format {card.get('format')}, this version reads {FORMAT}")
+    return card
+
+
+def read_manifest(dataset: str | Path) -> pd.DataFrame:
+    """Read and check a dataset's manifest.
+
+    Raises:
+        BadInput: As `read_card`, changed since it was built, or one class only in a split.
+    """
+    dataset = Path(dataset)
+    card = read_card(dataset)
+    path = dataset / "manifest.parquet"
+    if not path.is_file() or runs.sha256(path) != card["manifest_sha256"]:
+        raise BadInput(f"{path}: missing or changed since the build; delete {dataset} and rebuild")
+    manifest = pd.read_parquet(path)
+    check_classes(manifest)
+    return manifest
+
+
+def read_pair(dataset: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """One picture uint8 `[h, w, 3]` and its mask bool `[h, w]`.
+
+    Raises:
+        BadInput: Unreadable, or picture and mask of different size.
+    """
+    image = images.read(dataset / row["image"])
+    mask = images.read_mask(dataset / row["mask"])
+    if image.shape[:2] != mask.shape:
+        raise BadInput(
+            f"{dataset / row['mask']}: mask is {mask.shape[1]}x{mask.shape[0]} but its picture "
+            f"{row['image']} is {image.shape[1]}x{image.shape[0]}; rebuild the dataset"
+        )
+    return image, mask > 127

@@ -1,0 +1,305 @@
+"""Register photos: check each one, drop duplicates, group shots of one item -> products.parquet.
+
+Folder layouts understood: `<source>/<category>/file`, `<category>/file`, a flat folder, and the
+layouts of the usual defect datasets (`good`/`normal`/`test/<defect>`/`Anomaly`; mask folders are
+left out). A `sources.csv` in the folder or up to two levels above it (columns `path`, and any of
+`group_key`, `licence`, `category`) tells what the pictures themselves cannot.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import imagehash
+import joblib
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm import tqdm
+
+from damagenet import BadInput, images, runs
+from damagenet.config import Products
+
+COLUMNS = (
+    "product_id group_id path condition category source licence width height sha256"
+).split()
+MIN_SIDE = 96
+"""Smaller pictures cannot hold damage a person would recognise."""
+NEAR_BITS = 8
+"""Perceptual hashes (64 bit) at most this far apart are views of one scene and share a group."""
+SKIPPED_FOLDERS = frozenset("mask masks ground_truth groundtruth annotations original".split())
+INTACT_FOLDERS = frozenset("good normal intact ok".split())
+DAMAGED_FOLDERS = frozenset("anomaly bad damaged defect defective".split())
+SHOT = re.compile(
+    r"^(?P<item>.*[a-z].*?)[ _-]*(?:\(?\d{1,2}\)?|front|back|side|left|right|top|detail)$", re.I
+)
+GENERIC = re.compile(r"^(img|image|dsc[nf]?|photo|pic|picture|file|scan|untitled|p|i)[ _-]*\d*$", re.I)
+PACKAGE_PHOTOS = {
+    "skimage": ("data/coffee.png", "data/motorcycle_left.png", "data/motorcycle_right.png"),
+    "sklearn": ("datasets/images/flower.jpg",),
+}
+"""Real photos that installed packages carry anyway."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that was not registered, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Seen:
+    row: dict[str, object]
+    key: str  # what the folder itself says belongs together; empty when it says nothing
+    bits: np.ndarray
+    thumbnail: np.ndarray
+
+
+def default_folders() -> tuple[list[Path], list[Path]]:
+    """Intact and damaged photo folders: `$DAMAGENET_DATA`, or the project's own samples.
+
+    Raises:
+        BadInput: `$DAMAGENET_DATA` does not exist, or the samples are not installed.
+    """
+    place = os.environ.get("DAMAGENET_DATA")
+    if place:
+        root = Path(place)
+        if not (root / "products").is_dir():
+            raise BadInput(f"DAMAGENET_DATA={place}: has no folder `products`; unset or mend it")
+        return [root / "products"], [p for p in [root / "damaged"] if p.is_dir()]
+    samples = Path(__file__).parents[3] / "data" / "samples"
+    if not samples.is_dir():
+        raise BadInput(
+            "no photos: name folders (`damagenet products DIR`), set DAMAGENET_DATA, or run from "
+            "a checkout of the project, which carries samples in data/samples"
+        )
+    return [samples, *package_photos()], []
+
+
+def package_photos() -> list[Path]:
+    """Real photos inside the wheels of scikit-image and scikit-learn."""
+    found = []
+    for package, files in PACKAGE_PHOTOS.items():
+        spec = importlib.util.find_spec(package)
+        if spec and spec.origin:
+            found += [Path(spec.origin).parent / file for file in files]
+    return [path for path in found if path.is_file()]
+
+
+def resolve(config: Products, out: Path) -> pd.DataFrame:
+    """The product table a config asks for; registers folders into `out` when it names no table.
+
+    Raises:
+        BadInput: Missing table or columns, missing folder, zero products.
+    """
+    if config.table:
+        table = load(config.table)
+    else:
+        intact, damaged = list(map(Path, config.folders)), list(map(Path, config.damaged))
+        if not intact and not damaged:
+            intact, damaged = default_folders()
+        table, refused = register(intact, damaged)
+        for item in refused:
+            tqdm.write(f"refused {item.path}: {item.reason}")
+        save(table, refused, out)
+    return limited(table, config.limit)
+
+
+def limited(table: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """At most `limit` products of each condition, spread evenly over the groups."""
+    if limit <= 0:
+        return table
+    turn = table.groupby(["condition", "group_id"]).cumcount()
+    spread = table.group_id.map(lambda g: int(runs.rng_for(0, g).integers(1 << 62)))
+    order = table.assign(turn=turn, spread=spread).sort_values(["turn", "spread", "product_id"])
+    kept = order.groupby("condition").head(limit).index
+    return table.loc[sorted(kept)].reset_index(drop=True)
+
+
+def load(path: str | Path) -> pd.DataFrame:
+    """Read products.parquet.
+
+    Raises:
+        BadInput: Missing, unreadable, empty, or lacking columns.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such product table; make it with `damagenet products DIR`")
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: not a Parquet file ({error}); make it again") from None
+    lacking = [column for column in COLUMNS if column not in table]
+    if lacking:
+        raise BadInput(f"{path}: lacks the columns {', '.join(lacking)}; make it again")
+    if table.empty:
+        raise BadInput(f"{path}: holds zero products; run `damagenet products` on other folders")
+    return table
+
+
+def save(table: pd.DataFrame, refused: Sequence[Refused], out: Path) -> None:
+    """Write products.parquet and, beside it, why files were refused."""
+    if refused:
+        lines = pd.DataFrame(refused).to_csv(index=False).encode()
+        images.write_bytes(out.with_suffix(".refused.csv"), lines)
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    images.write_bytes(out, buffer.getvalue())
+
+
+def register(
+    intact: Sequence[Path], damaged: Sequence[Path] = (), workers: int = 2
+) -> tuple[pd.DataFrame, list[Refused]]:
+    """Check, de-duplicate and group the photos of folders (or single files).
+
+    Returns:
+        The table with `COLUMNS`, sorted by product_id, and the refused files with reasons.
+
+    Raises:
+        BadInput: A folder is missing, or not one photo is usable.
+    """
+    jobs: list[tuple[Path, Path, str]] = []
+    for place, condition in [(p, "intact") for p in intact] + [(p, "damaged") for p in damaged]:
+        if not place.exists():
+            raise BadInput(f"{place}: no such folder; check the path")
+        jobs += [(path, place, condition) for path in images.files_in([place])]
+    jobs = [job for job in jobs if not SKIPPED_FOLDERS & {f.lower() for f in _folders(*job[:2])}]
+    notes = {place: _sidecar(place) for _, place, _ in jobs}
+    checked = joblib.Parallel(n_jobs=workers, return_as="generator")(
+        joblib.delayed(_check)(path, place, condition, notes[place].get(str(path.resolve()), {}))
+        for path, place, condition in jobs
+    )
+    seen: list[_Seen] = []
+    refused: list[Refused] = []
+    for result in tqdm(checked, total=len(jobs), desc="products", unit="photo"):
+        (seen if isinstance(result, _Seen) else refused).append(result)
+    seen.sort(key=lambda s: str(s.row["product_id"]))
+    seen, groups, duplicates = _group(seen)
+    refused += duplicates
+    if not seen:
+        why = f"; for example {refused[0].path}: {refused[0].reason}" if refused else ""
+        places = ", ".join(map(str, [*intact, *damaged]))
+        raise BadInput(f"{places}: zero products among {len(jobs)} picture files{why}")
+    table = pd.DataFrame([s.row | {"group_id": g} for s, g in zip(seen, groups, strict=True)])
+    return table[COLUMNS], sorted(refused, key=lambda r: r.path)
+
+
+def _folders(path: Path, place: Path) -> tuple[str, ...]:
+    return path.relative_to(place).parts[:-1] if place.is_dir() else ()
+
+
+def _sidecar(place: Path) -> dict[str, dict[str, str]]:
+    """What a `sources.csv` in or above a folder says, by absolute path."""
+    folder = (place if place.is_dir() else place.parent).resolve()
+    for root in [folder, *folder.parents[:2]]:
+        if (root / "sources.csv").is_file():
+            table = pd.read_csv(root / "sources.csv", dtype=str, keep_default_na=False)
+            if "path" in table:
+                return {str(root / row["path"]): row for row in table.to_dict("records")}  # type: ignore[misc]
+    return {}
+
+
+def _check(
+    path: Path, place: Path, condition: str, note: dict[str, str]
+) -> _Seen | Refused:
+    try:
+        pixels = images.read(path)
+    except BadInput as error:
+        return Refused(str(path), str(error).removeprefix(f"{path}: "))
+    height, width = pixels.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        return Refused(str(path), f"{width}x{height} is too small; at least {MIN_SIDE} px a side")
+    if pixels.std() < 2:
+        return Refused(str(path), "a blank picture (one colour)")
+    folders = _folders(path, place)
+    named = (place.name, *folders) if place.is_dir() else (path.parents[1].name,)
+    source = named[1] if len(folders) >= 2 else named[0]
+    lower = [folder.lower() for folder in folders]
+    if DAMAGED_FOLDERS & set(lower) or ("test" in lower and not INTACT_FOLDERS & set(lower)):
+        condition = "damaged"
+    elif INTACT_FOLDERS & set(lower):
+        condition = "intact"
+    digest = runs.sha256(path)
+    slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:24] or "photo"
+    key = f"key:{note['group_key']}" if note.get("group_key") else _item(path)
+    picture = Image.fromarray(pixels)
+    return _Seen(
+        row={
+            "product_id": f"{slug}-{digest[:8]}",
+            "path": str(path.resolve()),
+            "condition": condition,
+            "category": note.get("category") or (folders[-1] if folders else "unknown"),
+            "source": source,
+            "licence": note.get("licence") or "unknown",
+            "width": width,
+            "height": height,
+            "sha256": digest,
+        },
+        key=key,
+        bits=np.packbits(imagehash.phash(picture).hash),
+        thumbnail=np.asarray(picture.convert("L").resize((48, 48)), dtype=np.int16),
+    )
+
+
+def _item(path: Path) -> str:
+    """Shots of one item are often `mug-blue_01.jpg`, `mug-blue_02.jpg`, `mug-blue_back.jpg`."""
+    match = SHOT.match(path.stem)
+    if not match or GENERIC.match(match["item"]) or len(match["item"]) < 4:
+        return ""
+    return f"item:{path.parent}/{match['item'].lower()}"
+
+
+def _group(seen: list[_Seen]) -> tuple[list[_Seen], list[str], list[Refused]]:
+    """Drop repeated pictures; number the groups of what remains (union-find over all ties)."""
+    parent = list(range(len(seen)))
+
+    def find(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    first: dict[str, int] = {}
+    sizes: dict[str, int] = {}
+    for item in seen:
+        sizes[item.key] = sizes.get(item.key, 0) + 1
+    for i, item in enumerate(seen):
+        # A long numbered series is a camera's or a dataset's counter, not shots of one item.
+        if item.key and not (item.key.startswith("item:") and sizes[item.key] > 12):
+            parent[find(i)] = find(first.setdefault(item.key, i))
+    bits = np.array([item.bits for item in seen])
+    dropped: dict[int, int] = {}
+    for i in range(len(seen)):
+        distance = np.bitwise_count(bits[i] ^ bits[:i]).sum(axis=1) if i else np.zeros(0, int)
+        for j in map(int, np.flatnonzero(distance <= NEAR_BITS)):
+            parent[find(i)] = find(j)
+            if j not in dropped and _same_picture(seen[i], seen[j]):
+                dropped[i] = j
+                break
+    kept = [i for i in range(len(seen)) if i not in dropped]
+    members: dict[int, str] = {}
+    for i in kept:
+        members.setdefault(find(i), f"g-{seen[i].row['product_id']}")
+    refused = [
+        Refused(str(seen[i].row["path"]), f"the same picture as {seen[j].row['path']}")
+        for i, j in sorted(dropped.items())
+    ]
+    return [seen[i] for i in kept], [members[find(i)] for i in kept], refused
+
+
+def _same_picture(a: _Seen, b: _Seen) -> bool:
+    if a.row["sha256"] == b.row["sha256"]:
+        return True
+    if a.row["condition"] != b.row["condition"]:
+        return False
+    # The largest local difference separates a re-saved file from another defect on the same rig.
+    difference = np.abs(a.thumbnail - b.thumbnail)
+    return float(difference.mean()) < 1.5 and int(difference.max()) < 12

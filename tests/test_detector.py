@@ -1,0 +1,273 @@
+import io
+import json
+import subprocess
+import sys
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx_model import INFO, write_model
+from PIL import Image
+
+from damagenet import BadInput
+from damagenet.claims import Detector, predict
+from damagenet.claims.heatmaps import MAX_TILE, find_regions, overlay, ramp, spans
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model") / "detector.onnx")
+
+
+@pytest.fixture(scope="session")
+def detector(model):
+    return Detector(model, threads=1)
+
+
+def grey(height, width, value):
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def saved(path, image, **options):
+    Image.fromarray(image).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(80, 120), (120, 80), (64, 64), (65, 301)])
+def test_score_and_heatmap_follow_the_picture(detector, shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    result = detector(image)
+    assert result.heatmap.shape == shape and result.heatmap.dtype == np.float32
+    np.testing.assert_allclose(result.heatmap, image.mean(axis=2) / 255, atol=1e-5)
+    assert result.score == pytest.approx(image.mean() / 255, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [(0, "pass"), (104, "pass"), (106, "review"), (211, "review"), (212, "flag")],
+)
+def test_verdict_by_the_thresholds_of_the_metadata(detector, value, verdict):
+    result = detector(grey(70, 90, value))
+    assert (result.verdict, result.threshold, result.note) == (verdict, 0.83, "")
+
+
+def test_a_score_at_the_threshold_is_flagged(tmp_path):
+    at = write_model(tmp_path / "at.onnx", constant=0.83)
+    assert Detector(at)(grey(70, 90, 9)).verdict == "flag"
+
+
+def test_regions_in_pixels_largest_first(detector):
+    image = grey(100, 200, 20)
+    image[10:30, 150:190] = 255
+    image[60:90, 20:100] = 204
+    image[50, 10] = 255  # a speck
+    big, small = detector(image).regions
+    assert (big.x, big.y, big.width, big.height) == (20, 60, 80, 30)
+    assert (small.x, small.y, small.width, small.height) == (150, 10, 40, 20)
+    assert big.area == pytest.approx(80 * 30 / 20_000)
+    assert (big.score, small.score) == (pytest.approx(0.8), pytest.approx(1.0))
+
+
+def test_at_most_twenty_regions():
+    heatmap = np.zeros((100, 100), np.float32)
+    for i in range(25):
+        heatmap[i // 5 * 20 : i // 5 * 20 + 10, i % 5 * 20 : i % 5 * 20 + 10] = 1
+    assert len(find_regions(heatmap)) == 20
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2000), (63, 64), (20, 90)])
+def test_small_pictures_are_padded_and_never_flagged(detector, shape):
+    result = detector(grey(*shape, 255))
+    assert result.heatmap.shape == shape
+    assert (result.score, result.verdict) == (1.0, "review")
+    assert "smaller" in result.note
+
+
+def test_large_pictures_go_through_in_tiles_and_are_never_flagged(detector):
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 200, (1500, 2100, 3), dtype=np.uint8)
+    image[1200:, 1900:] = 255
+    result = detector(image)
+    np.testing.assert_allclose(result.heatmap, image.mean(axis=2) / 255, atol=1e-5)
+    assert result.score > image.mean() / 255  # the brightest tile speaks
+    assert "megapixels" in result.note
+    assert detector(grey(1500, 2100, 255)).verdict == "review"
+
+
+@pytest.mark.parametrize("length", [1, 64, 1397, 1398, 1399, 1500, 2731, 4000, 12_001])
+def test_tiles_cover_and_overlap(length):
+    found = spans(length)
+    total = np.zeros(length)
+    for start, end in found:
+        assert start % 16 == 0 and (end - start) ** 2 <= MAX_TILE
+        total[start:end] += ramp(start, end, length)
+    assert found[0][0] == 0 and found[-1][1] == length
+    assert all(b[0] <= a[1] - 64 for a, b in pairwise(found))
+    assert total.min() > 0
+
+
+def test_batch_equals_one_by_one(detector):
+    rng = np.random.default_rng(2)
+    shapes = [(80, 120), (120, 80), (80, 120), (30, 40), (120, 80)]
+    pictures = [rng.integers(0, 256, (*s, 3), dtype=np.uint8) for s in shapes]
+    single = [detector(p) for p in pictures]
+    batched = detector.batch(pictures)
+    assert batched == single
+    for a, b in zip(batched, single, strict=True):
+        np.testing.assert_array_equal(a.heatmap, b.heatmap)
+    assert detector.batch([]) == []
+
+
+def test_sources_of_every_kind_agree(detector, tmp_path):
+    image = np.random.default_rng(3).integers(0, 256, (70, 110, 3), dtype=np.uint8)
+    path = saved(tmp_path / "a.png", image)
+    data = path.read_bytes()
+    results = [detector(s) for s in (image, path, str(path), data, io.BytesIO(data))]
+    assert all(r == results[0] for r in results)
+
+
+def test_threads_share_one_detector(detector):
+    pictures = [grey(70 + i, 90, 10 * i) for i in range(8)]
+    expected = [detector(p).score for p in pictures]
+    found = [0.0] * 8
+
+    def work(i):
+        for _ in range(5):
+            found[i] = detector(pictures[i]).score
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3)), np.zeros((0, 9, 3), np.uint8)]
+)
+def test_wrong_arrays_are_refused(detector, bad):
+    with pytest.raises(BadInput, match=r"uint8 \[height, width, 3\]"):
+        detector(bad)
+
+
+def test_wrong_models_are_refused_with_a_way_out(tmp_path, monkeypatch):
+    def refused(name, **options):
+        with pytest.raises(BadInput) as caught:
+            Detector(write_model(tmp_path / name, **options))
+        return str(caught.value)
+
+    junk = tmp_path / "junk.onnx"
+    for content in (b"", b"not a model", b"\x08\x07" * 40):
+        junk.write_bytes(content)
+        with pytest.raises(BadInput, match=r"junk\.onnx.*damagenet export"):
+            Detector(junk)
+    assert "metadata" in refused("bare.onnx", info=None)
+    assert "newer" in refused("new.onnx", info=INFO | {"format": 2})
+    assert "'image'" in refused("names.onnx", input_name="picture")
+    assert "threshold" in refused("part.onnx", info={"format": 1})
+    assert "damaged" in refused("list.onnx", info=[1])
+    assert "review_threshold" in refused("order.onnx", info=INFO | {"review_threshold": 0.9})
+    with pytest.raises(BadInput, match="no such model"):
+        Detector(tmp_path / "absent.onnx")
+    monkeypatch.setenv("DAMAGENET_MODEL", str(tmp_path / "gone.onnx"))
+    with pytest.raises(BadInput, match="DAMAGENET_MODEL"):
+        Detector()
+
+
+def test_model_from_the_environment(model, monkeypatch):
+    monkeypatch.setenv("DAMAGENET_MODEL", str(model))
+    assert Detector().path == model
+    assert len(Detector().sha256) == 64
+
+
+def test_a_model_that_returns_nan_is_refused(tmp_path):
+    broken = Detector(write_model(tmp_path / "nan.onnx", constant=float("nan")))
+    with pytest.raises(BadInput, match="finite"):
+        broken(grey(70, 90, 9))
+
+
+def test_predict_survives_every_kind_of_file(detector, tmp_path):
+    rng = np.random.default_rng(4)
+    image = rng.integers(0, 256, (90, 140, 3), dtype=np.uint8)
+    good = {
+        "plain.jpg": {},
+        "really-png.jpg": {"format": "PNG"},
+        "upper.JPEG": {"format": "JPEG"},
+        "anim.gif": {},
+        "web.webp": {},
+    }
+    paths = [saved(tmp_path / name, image, **options) for name, options in good.items()]
+    wide = Image.fromarray(rng.integers(0, 65536, (70, 100)).astype(np.uint16))
+    wide.save(tmp_path / "sixteen.png")
+    Image.fromarray(image).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    Image.fromarray(image).quantize(16).save(tmp_path / "palette.png")
+    saved(tmp_path / "one.png", grey(1, 1, 250))
+    saved(tmp_path / "line.png", grey(1, 2000, 250))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = grey(100, 200, 0)
+    upright[:, 150:] = 255
+    saved(tmp_path / "turned.png", upright, exif=exif)
+    more = ("sixteen.png", "cmyk.jpg", "palette.png", "one.png", "line.png", "turned.png")
+    paths += [tmp_path / name for name in more]
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "plain.jpg").read_bytes()[:1500])
+    (tmp_path / "folder.jpg").mkdir()
+    broken = ["empty.jpg", "text.jpg", "cut.jpg", "folder.jpg", "absent.jpg", "x" * 400 + ".jpg"]
+    mixed = [tmp_path / name for name in broken] + paths
+    records = list(predict(mixed, detector))
+    assert [r["path"] for r in records] == [str(p) for p in mixed]
+    assert all(set(r) == {"path", "error"} for r in records[: len(broken)])
+    for record in records[len(broken) :]:
+        assert {"path", "score", "verdict", "threshold", "regions"} <= set(record), record
+        assert record["verdict"] in ("pass", "review", "flag")
+        assert round(record["score"], 6) == record["score"]
+    json.dumps(records, allow_nan=False)
+    box = records[-1]["regions"][0]  # 200x100 turned clockwise is 100x200: right becomes bottom
+    assert (box["x"], box["y"], box["width"], box["height"]) == (0, 150, 100, 50)
+
+
+def test_heatmaps_get_unique_names(detector, tmp_path):
+    out = tmp_path / "maps" / "deep"
+    paths = []
+    for folder, name in (("a", "x.png"), ("b", "x.jpg"), ("c", "X.png"), ("d", "x-2.png")):
+        (tmp_path / folder).mkdir()
+        paths.append(saved(tmp_path / folder / name, grey(70, 90, 90)))
+    records = list(predict([*paths, tmp_path / "no.png"], detector, out))
+    names = [Path(r["heatmap"]).name for r in records[:-1]]
+    assert names == ["x.png", "x-2.png", "X-3.png", "x-2-2.png"]
+    assert sorted(p.name for p in out.iterdir()) == sorted(names)
+    assert Image.open(out / "x.png").size == (90, 70)
+    with pytest.raises(BadInput, match="heatmaps"):
+        list(predict(paths, detector, paths[0] / "sub"))
+
+
+def test_overlay_keeps_calm_areas_and_colours_hot_ones():
+    image = grey(20, 30, 100)
+    heatmap = np.zeros((20, 30), np.float32)
+    heatmap[:, 20:] = 1
+    shown = overlay(image, heatmap)
+    assert shown.dtype == np.uint8 and shown.shape == image.shape
+    assert (shown[:, :20] == 100).all()
+    assert (shown[:, 20:, 0] > shown[:, 20:, 1]).all()
+
+
+def test_import_is_light():
+    code = (
+        "import sys, damagenet.claims, damagenet.claims.compare, damagenet.claims.review;"
+        "heavy = {'torch', 'cv2', 'onnxruntime', 'pandas', 'matplotlib', 'scipy',"
+        "'damagenet.synth', 'damagenet.detect'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_use_needs_no_torch(model):
+    code = (
+        "import sys; sys.modules['torch'] = None; import numpy as np;"
+        "from damagenet.claims import Detector;"
+        f"print(Detector({str(model)!r})(np.zeros((80, 90, 3), np.uint8)).verdict)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "pass"

@@ -1,0 +1,260 @@
+import html.parser
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+from onnx_model import write_model
+from PIL import Image, PngImagePlugin
+
+from damagenet import BadInput, images
+from damagenet.aigc import label_bytes
+from damagenet.claims import Detector, Label
+from damagenet.claims.review import review
+from damagenet.claims.signals import highest, label_signal
+
+EVIL = "<script>alert(1)</script>\"'&amp;"
+
+
+@pytest.fixture(scope="session")
+def detectors(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    scores = {"pass": 0.1, "review": 0.5, "flag": 0.9}
+    return {
+        verdict: Detector(write_model(folder / f"{verdict}.onnx", constant=score), threads=1)
+        for verdict, score in scores.items()
+    }
+
+
+def coffee():
+    return images.read(Path(skimage.__file__).parent / "data" / "coffee.png")
+
+
+def saved(path, image, **options):
+    Image.fromarray(image).save(path, **options)
+    return path
+
+
+def signal(report, name):
+    (found,) = (s for s in report["signals"] if s["name"] == name)
+    return found
+
+
+class Page(html.parser.HTMLParser):
+    """Tags, attribute values and whether every tag is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.values, self.open = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.values += [(k, v) for k, v in attrs]
+        if tag not in ("meta", "img", "input", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_a_quiet_claim_passes(detectors, tmp_path):
+    photo = saved(tmp_path / "a.jpg", coffee())
+    out = tmp_path / "deep" / "report.html"
+    report = review([photo], None, detectors["pass"], out)
+    assert report == json.loads(out.with_suffix(".json").read_text())
+    assert report["verdict"] == "pass"
+    assert (report["threshold"], report["false_alarm_rate"]) == (0.83, 0.05)
+    assert [s["name"] for s in report["signals"]] == ["pixels", "labels"]
+    assert report["listing"] is None and report["labels"] == []
+    assert report["photos"][0]["path"] == str(photo)
+    assert report["photos"][0]["score"] == pytest.approx(0.1)
+    assert len(report["photos"][0]["sha256"]) == len(report["model"]["sha256"]) == 64
+    assert {"damagenet", "onnxruntime", "numpy"} <= set(report["versions"])
+    for s in report["signals"]:
+        assert 0 <= s["strength"] <= 1 and s["explanation"].endswith(".")
+    assert sorted(p.name for p in out.parent.iterdir()) == ["report.html", "report.json"]
+
+
+@pytest.mark.parametrize("verdict", ["pass", "review", "flag"])
+def test_the_page_is_whole_and_self_contained(detectors, tmp_path, verdict):
+    photo, out = saved(tmp_path / "a.jpg", coffee()), tmp_path / "r.html"
+    review([photo], photo, detectors[verdict], out)
+    text = out.read_text("utf-8")
+    page = Page(text)
+    assert page.open == []
+    sources = [v for k, v in page.values if k in ("src", "href")]
+    assert sources and all(v.startswith("data:image/jpeg;base64,") for v in sources)
+    assert "url(" not in text and "@import" not in text
+    assert page.tags.count("script") == 1
+    assert "never proof" in text and "0.83" in text
+    assert not re.search(r"fraud|fake|guilt|cheat|liar", re.sub(r"base64,[^\"]+", "", text), re.I)
+
+
+def test_the_listing_picture_with_a_stain_is_flagged(detectors, tmp_path):
+    listing = coffee()
+    claim = listing.copy()
+    claim[200:260, 300:390] = claim[200:260, 300:390] // 3
+    a = saved(tmp_path / "claim.jpg", claim, quality=80)
+    b = saved(tmp_path / "listing.jpg", listing)
+    report = review([a], b, detectors["pass"], tmp_path / "r.html")
+    found = signal(report, "listing")
+    assert (found["finding"], found["verdict"], report["verdict"]) == (
+        "same_exposure",
+        "flag",
+        "flag",
+    )
+    (box,) = report["photos"][0]["listing"]["changes"]
+    assert abs(box["x"] - 300) < 12 and abs(box["width"] - 90) < 24
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert 'type="range"' in text and "<polygon" in text
+    assert report["listing"]["path"] == str(b)
+
+
+def test_the_listing_picture_itself_is_reviewed(detectors, tmp_path):
+    a = saved(tmp_path / "a.jpg", coffee(), quality=80)
+    report = review([a], a, detectors["pass"], tmp_path / "r.html")
+    assert signal(report, "listing")["verdict"] == report["verdict"] == "review"
+
+
+def test_another_picture_as_listing(detectors, tmp_path):
+    a = saved(tmp_path / "a.jpg", coffee())
+    cat = images.read(Path(skimage.__file__).parent / "data" / "chelsea.png")
+    b = saved(tmp_path / "b.jpg", cat)
+    report = review([a], b, detectors["pass"], tmp_path / "r.html")
+    assert signal(report, "listing")["finding"] == "different"
+    assert report["verdict"] == "review"
+
+
+def test_an_ai_label_flags_whatever_the_pixels_say(detectors, tmp_path):
+    photo = saved(tmp_path / "a.jpg", coffee())
+    photo.write_bytes(label_bytes(photo.read_bytes()))
+    report = review([photo], None, detectors["pass"], tmp_path / "r.html")
+    assert report["verdict"] == signal(report, "labels")["verdict"] == "flag"
+    assert {m["standard"] for m in report["labels"]} == {"TC260 AIGC", "IPTC DigitalSourceType"}
+    assert all(m["path"] == str(photo) for m in report["labels"])
+
+
+def test_unreadable_files_are_named_and_stop_nothing(detectors, tmp_path):
+    good = saved(tmp_path / "good.jpg", coffee())
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"")
+    report = review([bad, good], tmp_path / "gone.jpg", detectors["pass"], tmp_path / "r.html")
+    assert [set(p) == {"path", "error"} for p in report["photos"]] == [True, False]
+    assert "error" in report["listing"]
+    assert signal(report, "listing")["finding"] == "unsure"
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert "bad.jpg: the file is empty" in text and "gone.jpg: no such file" in text
+
+
+def test_without_a_readable_photo_there_is_no_report(detectors, tmp_path):
+    for photos in ([], [tmp_path / "gone.jpg"]):
+        with pytest.raises(BadInput, match="no claim photo"):
+            review(photos, None, detectors["pass"], tmp_path / "r.html")
+    assert not list(tmp_path.glob("r.*"))
+
+
+def test_where_no_report_can_be_written(detectors, tmp_path):
+    photo = saved(tmp_path / "a.jpg", coffee())
+    for out in (tmp_path, tmp_path / "r.json", photo / "r.html"):
+        with pytest.raises(BadInput):
+            review([photo], None, detectors["pass"], out)
+
+
+def test_a_failed_run_leaves_no_old_marker(detectors, tmp_path, monkeypatch):
+    photo, out = saved(tmp_path / "a.jpg", coffee()), tmp_path / "r.html"
+    review([photo], None, detectors["pass"], out)
+    (tmp_path / "r.html").unlink()
+    (tmp_path / "r.html").symlink_to(tmp_path / "a.jpg")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(images, "write_bytes", full)
+    with pytest.raises(BadInput, match="No space"):
+        review([photo], None, detectors["pass"], out)
+    assert not out.with_suffix(".json").exists()
+
+
+def test_everything_from_outside_is_escaped(detectors, tmp_path):
+    info = PngImagePlugin.PngInfo()
+    fields = {"Label": "1", "ContentProducer": EVIL, EVIL: EVIL}
+    info.add_text("AIGC", json.dumps(fields))
+    info.add_text("parameters", f"{EVIL} Steps: 3, Sampler: x")
+    info.add_text("prompt", json.dumps({EVIL: EVIL}))
+    info.add_text("Software", EVIL)
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x0131] = EVIL, EVIL, EVIL
+    xmp = (
+        '<r xmlns:e="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+        'xmlns:x="http://ns.adobe.com/xap/1.0/" '
+        'e:DigitalSourceType="&lt;script&gt;" x:CreatorTool="&lt;script&gt;alert(1)"/>'
+    )
+    info.add_itxt("XML:com.adobe.xmp", xmp)
+    name = EVIL.replace("/", "_") + "\u202egnp"
+    photo = saved(tmp_path / f"{name}.png", coffee(), pnginfo=info, exif=exif)
+    listing = saved(tmp_path / f"<img src=x onerror=alert(1)>{name}.png", coffee())
+    gone = tmp_path / f"{EVIL.replace('/', '_')}-gone.png"
+    evil_model = {k: EVIL for k in ("version", "licence", "metrics", "dataset_sha256")}
+    detectors["pass"].info.update(evil_model)
+    try:
+        out = tmp_path / "r.html"
+        report = review([photo, gone, b"\xff.png".decode("utf-8", "surrogateescape")],
+                        listing, detectors["pass"], out)  # fmt: skip
+    finally:
+        [detectors["pass"].info.pop(k) for k in evil_model]
+    assert len(report["labels"]) >= 7
+    text = out.read_text("utf-8")
+    page = Page(text)
+    assert page.open == [] and page.tags.count("script") == 1
+    assert not [k for k, _ in page.values if k.startswith("on")]
+    assert "alert(1)" in text and "<script>alert" not in text and "\u202e" not in text
+
+
+def test_evidence_never_lowers_the_verdict():
+    def label(ai, status="found-valid", standard="IPTC DigitalSourceType", value=None):
+        return Label(standard, "XMP", status, ai, "A sentence.", value or {})
+
+    labels = [
+        label(None, standard="software"),
+        label(False),
+        label(None, standard="TC260 AIGC", value={"Label": "2"}),
+        label(True, "present-unverified", "C2PA"),
+        label(True, "found-malformed"),
+        label(True, "found-conflicting"),
+        label(True),
+    ]
+    order = ["pass", "review", "flag"]
+    verdicts = [label_signal([m]).verdict for m in labels]
+    assert verdicts == ["pass", "pass", "review", "review", "review", "flag", "flag"]
+    for i in range(2 ** len(labels)):
+        chosen = [m for k, m in enumerate(labels) if i >> k & 1]
+        single = [verdicts[k] for k in range(len(labels)) if i >> k & 1]
+        assert label_signal(chosen).verdict == highest([*single, "pass"])
+    assert [highest(order[: i + 1]) for i in range(3)] == order
+
+
+def test_more_photos_never_lower_the_verdict(detectors, tmp_path):
+    quiet = saved(tmp_path / "quiet.jpg", coffee())
+    marked = tmp_path / "marked.jpg"
+    marked.write_bytes(label_bytes(quiet.read_bytes()))
+    alone = review([marked], None, detectors["pass"], tmp_path / "a.html")
+    both = review([quiet, marked, quiet], None, detectors["pass"], tmp_path / "b.html")
+    assert alone["verdict"] == both["verdict"] == "flag"
+    assert len(both["photos"]) == 3
+
+
+def test_pictures_of_odd_shapes(detectors, tmp_path):
+    paths = [
+        saved(tmp_path / f"{h}x{w}.png", np.full((h, w, 3), 200, np.uint8))
+        for h, w in ((1, 1), (1, 2000), (2000, 1), (30, 20))
+    ]
+    for listing in (None, paths[1], paths[0]):
+        report = review(paths, listing, detectors["flag"], tmp_path / "r.html")
+        assert report["verdict"] == "review"  # too small to be flagged
+        assert Page((tmp_path / "r.html").read_text("utf-8")).open == []
