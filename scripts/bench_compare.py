@@ -2,11 +2,12 @@
 
     python scripts/bench_compare.py [--every N]
 
-Reads the product photos below `$DAMAGENET_DATA` (folders clothing_dataset, vendure_npm, dreambooth,
-magento_luma_gear, grocery_store). Claims of the same exposure are made by pasting damage and
-sending the result through crop, resize, mirror, brightness and JPEG 60-90; honest pairs are two
-real photos of one object, or of one sender's things before one background. The thresholds were
-chosen on half 0 of the groups; half 1 is the measurement.
+Reads the product photos below `$DAMAGENET_DATA` (clothing_dataset, vendure_npm, dreambooth,
+magento_luma_gear, grocery_store, aws_lookout). Claims of the same exposure are made by pasting
+damage and sending the result through crop, resize, mirror, brightness and JPEG 60-90; honest pairs
+are two real photos of one object, of one sender's things before one background, or of toys that
+took turns before a fixed camera. The thresholds were chosen on half 0 of the groups; half 1 is the
+measurement.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
@@ -31,10 +33,12 @@ from damagenet.claims.heatmaps import find_regions
 from damagenet.claims.signals import SMALLEST_CHANGE
 from damagenet.runs import rng_for
 
+Array = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 Pair = tuple[str, Path, Path, str]
 
 
-def damaged(image, rng):
+def damaged(image: Array, rng: np.random.Generator) -> tuple[Array, Mask]:
     """Paste a stain, a foreign texture or a rough patch; returns the picture and its mask."""
     height, width = image.shape[:2]
     size = np.sqrt(height * width * rng.uniform(0.004, 0.12)) / 1.8
@@ -54,7 +58,7 @@ def damaged(image, rng):
     return np.clip(mixed, 0, 255).astype(np.uint8), mask[..., 0] > 0.5
 
 
-def sent(image, mask, rng):
+def sent(image: Array, mask: Mask, rng: np.random.Generator) -> tuple[Array, Mask]:
     """Crop, resize, mirror, brighten and recompress, as a claim photo travels."""
     height, width = image.shape[:2]
     share = rng.uniform(0.6, 1, 2)
@@ -75,6 +79,10 @@ def sent(image, mask, rng):
     return images.read(buffer.getvalue()), shown
 
 
+def crc(text: str) -> int:
+    return zlib.crc32(text.encode())
+
+
 def object_of(path: Path) -> str:
     return path.stem.rsplit("_", 1)[0]
 
@@ -82,10 +90,11 @@ def object_of(path: Path) -> str:
 def pairs(data: Path, senders: dict[str, str]) -> Iterator[Pair]:
     """(kind, claim, listing, group) in a fixed order."""
     found = {
-        name: sorted((data / "products" / name).rglob("*.jpg"), key=lambda p: zlib.crc32(p.name.encode()))
+        name: sorted((data / "products" / name).rglob("*.jpg"), key=lambda p: crc(p.name))
         for name in ("clothing_dataset", "vendure_npm", "dreambooth", "magento_luma_gear")
     }
-    sender = {p: senders.get(p.relative_to(data).as_posix(), p.stem) for p in found["clothing_dataset"]}
+    clothes = found["clothing_dataset"]
+    sender = {p: senders.get(p.relative_to(data).as_posix(), p.stem) for p in clothes}
     groups = {p: sender.get(p, object_of(p)) for files in found.values() for p in files}
     for name, count in (("clothing_dataset", 120), ("vendure_npm", 54), ("dreambooth", 30),
                         ("magento_luma_gear", 20)):  # fmt: skip
@@ -102,8 +111,11 @@ def pairs(data: Path, senders: dict[str, str]) -> Iterator[Pair]:
         for group, members in itertools.groupby(ordered, key):
             for a, b in itertools.islice(itertools.combinations(members, 2), most):
                 yield kind, a, b, group
+    toys = [p for f in ("products", "damaged") for p in sorted((data / f).glob("aws_*/*/*.png"))]
+    for a, b in itertools.islice(itertools.combinations(toys, 2), 0, None, 6):
+        yield "one camera rig", a, b, "aws"
     mixed = [p for files in found.values() for p in files[:160]]
-    mixed.sort(key=lambda p: zlib.crc32(p.name[::-1].encode()))
+    mixed.sort(key=lambda p: crc(p.name[::-1]))
     for a, b in itertools.pairwise(mixed):
         if groups[a] != groups[b]:
             yield "unrelated", a, b, groups[a]
@@ -119,7 +131,7 @@ def measured(pair: Pair) -> dict[str, object]:
             claim, mask = damaged(claim, rng)
         claim, mask = sent(claim, mask, rng)
     found = compare(claim, listing)
-    row = {"kind": kind, "half": zlib.crc32(group.encode()) % 2, "finding": found.finding}
+    row = {"kind": kind, "half": crc(group) % 2, "finding": found.finding}
     row |= vars(found.evidence) | {"claim": path.name, "listing": other.name}
     if found.changed is not None:
         changed = found.changed > 0.5
@@ -139,21 +151,25 @@ def main() -> None:
     sources = pd.read_csv(table) if table.exists() else pd.DataFrame(columns=["path", "group_key"])
     senders = dict(zip(sources["path"], sources["group_key"], strict=True))
     chosen = list(pairs(data, senders))[:: arguments.every]
+    if not chosen:
+        raise SystemExit(f"{data}: no product photos; set DAMAGENET_DATA to a folder with them")
     rows = pd.DataFrame([measured(pair) for pair in tqdm(chosen, disable=None)])
     if arguments.out:
         rows.to_csv(arguments.out, index=False)
     for half in (0, 1):
         part = rows[rows["half"] == half]
-        print(f"\nhalf {half}{' (thresholds chosen here)' if half == 0 else ''}")
+        print(f"\nhalf {half}: {'thresholds chosen here' if half == 0 else 'measurement'}")
         print(pd.crosstab(part["kind"], part["finding"], margins=True).to_string())
         copies, same = part["kind"].str.endswith("copy"), part["finding"] == "same_exposure"
-        wrong = int((same & ~copies).sum())
-        print(f"same_exposure: recall {same[copies].mean():.3f}, precision "
-              f"{(same & copies).sum() / max(1, same.sum()):.3f}, "
-              f"false {wrong} of {int((~copies).sum())} honest or unrelated pairs")  # fmt: skip
-        print(f"changed area found in {part['changed'][part['kind'] == 'changed copy'].mean():.3f} of "
-              f"changed copies (median IoU {part['iou'][part['kind'] == 'changed copy'].median():.2f}) "
-              f"and {part['changed'][part['kind'] == 'plain copy'].mean():.3f} of plain copies")  # fmt: skip
+        right, wrong = int((same & copies).sum()), int((same & ~copies).sum())
+        print(f"same_exposure: recall {right / copies.sum():.3f}, ", end="")
+        print(f"precision {right / max(1, right + wrong):.3f}, ", end="")
+        print(f"false {wrong} of {(~copies).sum()} honest or unrelated pairs")
+        for kind in ("changed copy", "plain copy"):
+            found = part[(part["kind"] == kind) & same]
+            overlap = f", median IoU {found['iou'].median():.2f}" if "changed" in kind else ""
+            share = found["changed"].astype(bool).mean()
+            print(f"changed area reported in {share:.3f} of {kind} pairs found{overlap}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage
-from onnx_model import write_model
+from onnx_model import INFO, write_model
 from PIL import Image, PngImagePlugin
 
 from damagenet import BadInput, images
@@ -157,6 +157,14 @@ def test_without_a_readable_photo_there_is_no_report(detectors, tmp_path):
         with pytest.raises(BadInput, match="no claim photo"):
             review(photos, None, detectors["pass"], tmp_path / "r.html")
     assert not list(tmp_path.glob("r.*"))
+
+
+def test_undefined_metrics_of_the_model_become_null(tmp_path):
+    metrics = INFO | {"metrics": {"auroc": float("nan")}}
+    detector = Detector(write_model(tmp_path / "m.onnx", metrics), threads=1)
+    photo = saved(tmp_path / "a.jpg", coffee())
+    report = review([photo], None, detector, tmp_path / "r.html")
+    assert report["model"]["metrics"] == {"auroc": None}
 
 
 def test_where_no_report_can_be_written(detectors, tmp_path):

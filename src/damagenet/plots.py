@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -184,7 +184,7 @@ def slices(table: pd.DataFrame, metric: str = "auc") -> Figure:
 def heatmap_gallery(dataset: str | Path, picks: Sequence[Mapping[str, Any]]) -> Figure:
     """Pictures above their heatmaps; the truth is outlined on the picture."""
     columns = max(1, len(picks) // 2)
-    figure = Figure(figsize=(1.9 * columns, 9.6), layout="constrained")
+    figure = Figure(figsize=(1.9 * columns, 8.4), layout="constrained")
     axes = figure.subplots(4, columns, squeeze=False)
     for axis in axes.ravel():
         axis.axis("off")
@@ -198,4 +198,111 @@ def heatmap_gallery(dataset: str | Path, picks: Sequence[Mapping[str, Any]]) -> 
             fontsize=7,
         )
         axes[row + 1, column].imshow(pick["heatmap"], cmap="inferno", vmin=0, vmax=1)
+    return figure
+
+
+class Rendered(Protocol):
+    """What the functions below need of a rendered picture: `doctor.Sample` fits."""
+
+    file: bytes
+    mask: Array
+
+
+def samples(rendered: Sequence[Rendered], titles: Sequence[str] = (), columns: int = 4) -> Figure:
+    """Rendered pictures in a grid, the doctored region outlined."""
+    shown = [outlined(images.read(one.file), one.mask > 127) for one in rendered]
+    return tiles(shown, titles, columns, size=13 / columns)
+
+
+def closeups(
+    rendered: Sequence[Rendered],
+    around: Array,
+    titles: Sequence[str] = (),
+    columns: int = 4,
+    margin: float = 0.5,
+) -> Figure:
+    """The same box of pictures of one size: the box of a mask, widened by `margin` of its sides."""
+    box = []
+    for axis in (0, 1):
+        inside = np.flatnonzero((around > 127).any(axis=1 - axis))
+        wider = int(margin * (inside[-1] - inside[0])) + 8
+        box.append(slice(max(0, int(inside[0]) - wider), int(inside[-1]) + wider))
+    shown = [images.read(one.file)[box[0], box[1]] for one in rendered]
+    return tiles(shown, titles, columns, size=13 / columns)
+
+
+def differences(
+    before: Rendered, after: Sequence[Rendered], titles: Sequence[str] = (), gain: float = 12
+) -> Figure:
+    """Pictures above what changed in each against `before`, `gain` times enlarged."""
+    base = images.read(before.file).astype(np.float32)
+    edited = [images.read(one.file) for one in after]
+    shown = [outlined(image, one.mask > 127) for image, one in zip(edited, after, strict=True)]
+    changed = [np.clip(np.abs(image - base).mean(axis=2) * gain / 255, 0, 1) for image in edited]
+    named = [*titles, *[f"difference x {gain:g}"] * len(after)]
+    return tiles([*shown, *changed], named, len(after), size=13 / len(after))
+
+
+def picture_sizes(table: pd.DataFrame) -> Figure:
+    """Width against height of a product table, one colour per source and condition."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axis = figure.subplots()
+    for (source, condition), rows in table.groupby(["source", "condition"]):
+        mark = "o" if condition == "intact" else "x"
+        label = f"{source}, {condition} ({len(rows)})"
+        axis.scatter(rows.width, rows.height, marker=mark, alpha=0.6, label=label)
+    axis.set(xlabel="width, pixels", ylabel="height, pixels")
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return figure
+
+
+def probes(audit: Mapping[str, Any]) -> Figure:
+    """Every shortcut probe of an audit against its limit; right of the line is a leak."""
+    records = audit["probes"][::-1]
+    figure = Figure(figsize=(6, 0.3 * len(records) + 1), layout="constrained")
+    axis = figure.subplots()
+    colours = ["#1b9e77" if record["passed"] else "#d95f02" for record in records]
+    places = range(len(records))
+    axis.scatter([record["auc"] for record in records], places, color=colours)
+    axis.axvline(0.5, color="#999999", lw=0.8)
+    axis.axvline(records[0]["limit"], color="black", ls="--", lw=1)
+    axis.set_yticks(places, [record["name"] for record in records])
+    axis.set(xlabel="AUC out of fold (0.5 = knows nothing; dashed: limit)", xlim=(0.3, 1.02))
+    return figure
+
+
+def crops(items: Sequence[Mapping[str, Any]]) -> Figure:
+    """Training items as columns: authentic twin, doctored twin, doctored pixels."""
+    twins = [[np.asarray(item["image"][which]) for item in items] for which in (0, 1)]
+    masks = [np.asarray(item["mask"][1] * 255).astype(np.uint8) for item in items]
+    titles = [name for name in ("authentic", "doctored", "its mask") for _ in items]
+    return tiles([*twins[0], *twins[1], *masks], titles, len(items), size=13 / len(items))
+
+
+def base_rates(found: float, accused: float) -> Figure:
+    """Share of flagged pictures that are honest, against how common fraud is (Bayes' rule)."""
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axis = figure.subplots()
+    fraud = np.geomspace(0.001, 0.5, 200)
+    flagged = found * fraud + accused * (1 - fraud)
+    honest = np.divide(accused * (1 - fraud), flagged, out=np.zeros(200), where=flagged > 0)
+    axis.semilogx(fraud, honest, color="#66a61e")
+    axis.set_xticks([0.001, 0.01, 0.1, 0.5], ["0.1 %", "1 %", "10 %", "50 %"])
+    axis.set(xlabel="share of fraud among claims", ylabel="honest among the flagged", ylim=(0, 1))
+    axis.set_title(f"finds {found:.0%} of fraud, accuses {accused:.0%} of honest", fontsize=9)
+    return figure
+
+
+def agreement(
+    first: Sequence[float], second: Sequence[float], names: tuple[str, str], cells: Sequence[str]
+) -> Figure:
+    """Two scores of the same pictures; on the diagonal both say the same."""
+    figure = Figure(figsize=(4.8, 4.4), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="#999999", lw=0.8)
+    for cell, colour in CELL_COLOURS.items():
+        wanted = np.array(cells) == cell
+        axis.scatter(np.array(first)[wanted], np.array(second)[wanted], 16, colour, label=cell)
+    axis.set(xlabel=names[0], ylabel=names[1], xlim=(0, 1), ylim=(0, 1))
+    axis.legend(fontsize=7, loc="lower right")
     return figure

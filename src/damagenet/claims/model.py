@@ -73,7 +73,7 @@ def read_info(session: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401
     if text is None:
         raise BadInput(f"{path}: the model lacks the 'damagenet' metadata{again}")
     try:
-        info = json.loads(text)
+        info = json.loads(text, parse_constant=lambda _: None)  # NaN is not JSON
         layout = int(info["format"])
         if layout <= FORMAT:
             info["threshold"] = float(info["threshold"])

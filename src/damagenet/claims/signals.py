@@ -105,7 +105,7 @@ def pixel_signal(photos: Sequence[Photo], detector: Detector) -> Signal:
     rate = detector.info.get("false_alarm_rate")
     text = f"{meaning} Highest score {top.score:.2f}; flagged from {detector.threshold:.2f}"
     if isinstance(rate, int | float):
-        text += f", which {rate:.1%} of authentic test photos reached"
+        text += f", which {rate:.1%} of authentic photos are expected to reach"
     text += "; each further photo is one more chance of a false alarm." if results[1:] else "."
     if top.note:
         text += f" {top.note}"

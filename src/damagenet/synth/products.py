@@ -36,6 +36,8 @@ NEAR_BITS = 8
 SKIPPED_FOLDERS = frozenset("mask masks ground_truth groundtruth annotations original".split())
 INTACT_FOLDERS = frozenset("good normal intact ok".split())
 DAMAGED_FOLDERS = frozenset("anomaly bad damaged defect defective".split())
+STRUCTURE = INTACT_FOLDERS | DAMAGED_FOLDERS | set("train test val data images image".split())
+"""Folder names that tell nothing about the product."""
 SHOT = re.compile(
     r"^(?P<item>.*[a-z].*?)[ _-]*(?:\(?\d{1,2}\)?|front|back|side|left|right|top|detail)$", re.I
 )
@@ -219,10 +221,10 @@ def _check(
         return Refused(str(path), f"{width}x{height} is too small; at least {MIN_SIDE} px a side")
     if pixels.std() < 2:
         return Refused(str(path), "a blank picture (one colour)")
-    folders = _folders(path, place)
-    named = (place.name, *folders) if place.is_dir() else (path.parents[1].name,)
-    source = named[1] if len(folders) >= 2 else named[0]
-    lower = [folder.lower() for folder in folders]
+    lower = [folder.lower() for folder in _folders(path, place)]
+    told = lower[: lower.index("test")] if "test" in lower else lower  # below it: defect names
+    named = [folder for folder in told if folder not in STRUCTURE]
+    root = place.name if place.is_dir() else path.parents[1].name
     if DAMAGED_FOLDERS & set(lower) or ("test" in lower and not INTACT_FOLDERS & set(lower)):
         condition = "damaged"
     elif INTACT_FOLDERS & set(lower):
@@ -236,8 +238,8 @@ def _check(
             "product_id": f"{slug}-{digest[:8]}",
             "path": str(path.resolve()),
             "condition": condition,
-            "category": note.get("category") or (folders[-1] if folders else "unknown"),
-            "source": source,
+            "category": note.get("category") or (named[-1] if named else "unknown"),
+            "source": named[0] if len(named) >= 2 else root,
             "licence": note.get("licence") or "unknown",
             "width": width,
             "height": height,
