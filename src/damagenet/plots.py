@@ -208,26 +208,21 @@ class Rendered(Protocol):
     mask: Array
 
 
-def samples(rendered: Sequence[Rendered], titles: Sequence[str] = (), columns: int = 4) -> Figure:
-    """Rendered pictures in a grid, the doctored region outlined."""
-    shown = [outlined(images.read(one.file), one.mask > 127) for one in rendered]
-    return tiles(shown, titles, columns, size=13 / columns)
-
-
-def closeups(
+def samples(
     rendered: Sequence[Rendered],
-    around: Array,
     titles: Sequence[str] = (),
     columns: int = 4,
-    margin: float = 0.5,
+    around: Array | None = None,
 ) -> Figure:
-    """The same box of pictures of one size: the box of a mask, widened by `margin` of its sides."""
-    box = []
-    for axis in (0, 1):
-        inside = np.flatnonzero((around > 127).any(axis=1 - axis))
-        wider = int(margin * (inside[-1] - inside[0])) + 8
-        box.append(slice(max(0, int(inside[0]) - wider), int(inside[-1]) + wider))
-    shown = [images.read(one.file)[box[0], box[1]] for one in rendered]
+    """Pictures of one size, doctored regions outlined; or plain, cut to the box of a mask."""
+    shown = [images.read(one.file) for one in rendered]
+    if around is None:
+        shown = [outlined(x, one.mask > 127) for x, one in zip(shown, rendered, strict=True)]
+    else:
+        y, x = np.nonzero(around > 127)
+        room = 8 + max(np.ptp(y), np.ptp(x)) // 3
+        rows, across = (slice(max(0, v.min() - room), v.max() + room) for v in (y, x))
+        shown = [picture[rows, across] for picture in shown]
     return tiles(shown, titles, columns, size=13 / columns)
 
 
