@@ -1,11 +1,3 @@
-# ---
-# jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # 1 · What photos do I have?
 #
@@ -15,30 +7,35 @@
 #
 # | | |
 # |---|---|
-# | **reads** | the photo folders that the config names; without any, those of `DAMAGENET_DATA`; without that, the project's own samples |
+# | **reads** | the photos the config names, else `DAMAGENET_DATA`, else the project's samples |
 # | **writes** | `runs/<name>/products.parquet`, one row per photo |
 # | **takes** | on 2 CPU cores: smoke under 1 minute, baseline under 1 minute |
 
 # %% tags=["parameters"]
-config = "../configs/smoke.yaml"  # one file describes a whole experiment
-root = ".."  # the folder in which runs/ lies; only below it will anything be written
+config = "configs/smoke.yaml"  # one file describes a whole experiment
 
 # %% [markdown]
 # A **config** is a short YAML file; everything it leaves out has a default in
 # `src/damagenet/config.py`. `smoke.yaml` is the smallest experiment that exercises every stage. It
 # is here to be run, not to be believed: numbers measured on twenty products only show that the
-# parts fit together. `baseline.yaml` is the real one.
+# parts fit together. `demo.yaml` learns a little in ten minutes; `baseline.yaml` is the real one.
+#
+# All paths are as on the command line, relative to the project's folder. Nothing is written outside
+# of its `runs/`, and the command `damagenet` finds there what a notebook made, and the other way
+# round.
 
 # %%
 # %matplotlib inline
+import os
 from pathlib import Path
 
 from damagenet import plots
 from damagenet.config import load
 from damagenet.synth import products
 
-settings = load(config)
-out = Path(root) / settings.run_dir / "products.parquet"
+os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
+settings = load(config, ["products.table="])  # an empty table: register the folders afresh
+out = settings.run_dir / "products.parquet"
 settings.products
 
 # %% [markdown]
@@ -53,7 +50,7 @@ settings.products
 
 # %%
 chosen = products.resolve(settings.products, out)
-table = products.load(settings.products.table or out)
+table = products.load(out)
 print(f"{len(table)} photos registered, of which this config uses {len(chosen)}")
 table.drop(columns=["path", "sha256"]).sample(5, random_state=0)
 
@@ -110,7 +107,7 @@ plots.picture_sizes(table)
 #
 # - Use your own photos: copy the config, set `products.folders` (and `products.damaged`, if you
 #   have really broken goods), and give its path as `config` above.
-# - Write a `sources.csv` with the columns `path`, `group_key`, `licence` and `category` beside them.
+# - Beside them write a `sources.csv` with the columns `path`, `group_key`, `licence`, `category`.
 # - A hundred photos of different items teach more than a thousand of ten.
 #
 # The last cell of every notebook checks what the notebook claimed.

@@ -1,11 +1,3 @@
-# ---
-# jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # 4 · Does it learn?
 #
@@ -15,15 +7,15 @@
 # | | |
 # |---|---|
 # | **reads** | `runs/<name>/dataset/` (run notebook 3 first) |
-# | **writes** | `runs/<name>/`: `config.yaml`, `environment.json`, `train.csv`, `best.safetensors` |
+# | **writes** | `runs/<name>/`: the config used, `train.csv`, `best.safetensors` |
 # | **takes** | on 2 CPU cores: smoke under 1 minute, baseline about @TRAIN@ |
 
 # %% tags=["parameters"]
-config = "../configs/smoke.yaml"
-root = ".."
+config = "configs/smoke.yaml"
 
 # %%
 # %matplotlib inline
+import os
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +28,9 @@ from damagenet.detect.loader import Twins
 from damagenet.detect.train import infer, train
 from damagenet.synth import dataset
 
+os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
 settings = load(config)
-data, run = Path(root) / settings.dataset_dir, Path(root) / settings.run_dir
+data, run = settings.dataset_dir, settings.run_dir
 manifest = dataset.read_manifest(data)
 settings.train
 
@@ -81,7 +74,7 @@ print(f"{settings.train.encoder}: {weights:,} weights, crops of {settings.train.
 # finished run is left alone. The best weights by validation AUC are kept, not the last ones.
 
 # %%
-train(settings, data, run)
+train(settings)
 
 # %%
 log = pd.read_csv(run / "train.csv")

@@ -2,10 +2,7 @@
 
 import os
 
-for _name in ("DAMAGENET_DATA", "DAMAGENET_MODELS", "DAMAGENET_MODEL"):
-    os.environ.pop(_name, None)  # results must not depend on what a machine happens to hold
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch read it
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy and torch read it
 
 import io
 import shutil
@@ -19,6 +16,9 @@ from PIL import Image
 
 from damagenet import config, images, runs
 from damagenet.synth import dataset, products, regenerate
+
+for _name in ("DAMAGENET_DATA", "DAMAGENET_MODELS", "DAMAGENET_MODEL"):
+    os.environ.pop(_name, None)  # results must not depend on what a machine happens to hold
 
 ROOT = Path(__file__).parents[1]
 RENDERS = ROOT / "data" / "samples" / "renders"
@@ -108,8 +108,8 @@ def few_threads():
 @pytest.fixture(scope="session")
 def sample_photos():
     """One picture of a dozen of the project's sample products."""
-    first = [sorted(folder.glob("*_a.jpg"))[0] for folder in sorted(RENDERS.iterdir())]
-    return [*first, *(sorted(folder.glob("*_a.jpg"))[1] for folder in sorted(RENDERS.iterdir()))][:14]
+    folders = [sorted(folder.glob("*_a.jpg")) for folder in sorted(RENDERS.iterdir())]
+    return [shots[turn] for turn in (0, 1) for shots in folders][:14]
 
 
 @pytest.fixture(scope="session")

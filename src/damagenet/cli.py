@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -240,6 +241,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.overrides += rest
     elif rest:
         whole.error(f"unrecognized arguments: {' '.join(rest)}")
+    # Pillow warns of odd files in two lines with paths of its own; what matters is raised anyway.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         code: int = args.call(args)
         return code

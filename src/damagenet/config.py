@@ -6,10 +6,12 @@ errors that name the nearest known key.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,7 +152,10 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
             target = target.setdefault(section, {})
             if not isinstance(target, dict):
                 raise BadInput(f"{override!r}: {section!r} is not a section")
-        target[last] = yaml.safe_load(text) if text else ""
+        try:
+            target[last] = yaml.safe_load(text) if text else ""
+        except yaml.YAMLError:
+            raise BadInput(f"{override!r}: the value is not valid YAML; quote it") from None
     config: Config = from_dict(Config, values, str(path))
     check(config, str(path))
     return config
@@ -175,16 +180,14 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: ANN4
             raise BadInput(f"{where}: {name} is a section and needs keys below it")
         return from_dict(hint, value, where, f"{name}.")  # type: ignore[arg-type]
     if hint == tuple[str, ...]:
-        items = value if isinstance(value, list | tuple) else [value]
+        items = value if isinstance(value, list | tuple) else [value] if value else []
         return tuple(str(item) for item in items)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    if type(value) is not hint:
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if type(value) is not hint or (hint is float and not math.isfinite(value)):
         raise BadInput(f"{where}: {name} must be {hint.__name__}, not {value!r}")
     return value
 
@@ -209,6 +212,7 @@ def check(config: Config, where: str = "config") -> None:
         ("train.pairs", train.pairs >= 1, "at least 1"),
         ("train.steps", train.steps >= 1, "at least 1"),
         ("train.eval_every", train.eval_every >= 1, "at least 1"),
+        ("train.lr", train.lr > 0, "above 0"),
         ("train.ema", 0 <= train.ema < 1, "in [0, 1)"),
         ("train.device", train.device in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
         ("evaluate.split", config.evaluate.split in ("train", "val", "test"), "train, val or test"),

@@ -31,6 +31,11 @@ SUFFIXES = frozenset(
     ".jpg .jpeg .jfif .png .webp .bmp .tif .tiff .gif .avif .heic .heif .mpo".split()
 )
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, MemoryError,
+    TypeError, AttributeError, LookupError, ArithmeticError,
+)  # fmt: skip
+"""What Pillow raises on damaged files; the second line comes from damaged EXIF."""
 
 
 @cache
@@ -82,7 +87,7 @@ def opened(source: str | Path | bytes | BinaryIO, name: str | None = None) -> It
         raise BadInput(f"{name}: refused as a decompression bomb ({error})") from None
     except PermissionError:
         raise BadInput(f"{name}: no permission to read it") from None
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError) as error:
+    except _DAMAGE as error:
         raise BadInput(f"{name}: damaged picture ({error}); save or download it again") from None
 
 
@@ -106,7 +111,8 @@ def to_rgb(picture: Image.Image) -> Array:
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture, dtype=np.float64)
-        peak = 65535.0 if values.max(initial=0) > 255 else 255.0
+        deep = picture.mode.startswith("I;16") or values.max(initial=0) > 255
+        peak = 65535.0 if deep else 255.0
         grey = np.clip(np.rint(values * (255.0 / peak)), 0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,9 +40,11 @@ def tiles(
     size: float = 2.6,
 ) -> Figure:
     """Pictures in a grid; two-dimensional arrays in [0, 1] are drawn as heatmaps."""
-    rows = max(1, -(-len(pictures) // columns))
-    figure = Figure(figsize=(columns * size, rows * size * 1.08), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+    shapes = [picture.shape[0] / picture.shape[1] for picture in pictures] or [1.0]
+    tall = [max(shapes[i : i + columns]) for i in range(0, len(shapes), columns)]
+    inches = (columns * size, sum(tall) * size + 0.35 * len(tall))
+    figure = Figure(figsize=inches, layout="constrained")
+    axes = figure.subplots(len(tall), columns, squeeze=False, height_ratios=tall).ravel()
     for axis in axes:
         axis.axis("off")
     for i, (axis, picture) in enumerate(zip(axes, pictures, strict=False)):
@@ -201,20 +203,13 @@ def heatmap_gallery(dataset: str | Path, picks: Sequence[Mapping[str, Any]]) -> 
     return figure
 
 
-class Rendered(Protocol):
-    """What the functions below need of a rendered picture: `doctor.Sample` fits."""
-
-    file: bytes
-    mask: Array
-
-
 def samples(
-    rendered: Sequence[Rendered],
+    rendered: Sequence[Any],
     titles: Sequence[str] = (),
     columns: int = 4,
     around: Array | None = None,
 ) -> Figure:
-    """Pictures of one size, doctored regions outlined; or plain, cut to the box of a mask."""
+    """Rendered `doctor.Sample`s, doctored regions outlined; or plain, cut to the box of a mask."""
     shown = [images.read(one.file) for one in rendered]
     if around is None:
         shown = [outlined(x, one.mask > 127) for x, one in zip(shown, rendered, strict=True)]
@@ -226,14 +221,13 @@ def samples(
     return tiles(shown, titles, columns, size=13 / columns)
 
 
-def differences(
-    before: Rendered, after: Sequence[Rendered], titles: Sequence[str] = (), gain: float = 12
-) -> Figure:
-    """Pictures above what changed in each against `before`, `gain` times enlarged."""
-    base = images.read(before.file).astype(np.float32)
-    edited = [images.read(one.file) for one in after]
-    shown = [outlined(image, one.mask > 127) for image, one in zip(edited, after, strict=True)]
-    changed = [np.clip(np.abs(image - base).mean(axis=2) * gain / 255, 0, 1) for image in edited]
+def differences(rendered: Sequence[Any], titles: Sequence[str] = (), gain: float = 12) -> Figure:
+    """Rendered samples above what changed in each against the first one, `gain` times enlarged."""
+    before, *after = [images.read(one.file) for one in rendered]
+    masks = [one.mask > 127 for one in rendered[1:]]
+    shown = [outlined(image, mask) for image, mask in zip(after, masks, strict=True)]
+    gaps = [np.abs(image.astype(np.float32) - before).mean(axis=2) for image in after]
+    changed = [np.clip(gap * gain / 255, 0, 1) for gap in gaps]
     named = [*titles, *[f"difference x {gain:g}"] * len(after)]
     return tiles([*shown, *changed], named, len(after), size=13 / len(after))
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from damagenet import BadInput, images, plots, runs
 from damagenet.config import Config, load, to_dict

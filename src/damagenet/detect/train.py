@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from damagenet import BadInput, images, runs
 from damagenet.config import Config, Train, digest, dump

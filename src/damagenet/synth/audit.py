@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from damagenet import BadInput, images, runs
 from damagenet.config import Audit
@@ -151,7 +151,10 @@ def probe(facts: pd.DataFrame, labels: pd.Series, groups: pd.Series, folds: int)
     for train, held in GroupKFold(folds).split(values, labels, groups):
         if labels.iloc[train].nunique() < 2:
             continue
-        tree = HistGradientBoostingClassifier(max_depth=3, max_iter=40, random_state=0)
+        leaf = max(3, min(20, len(train) // 8))  # 20 would be blind on small datasets
+        tree = HistGradientBoostingClassifier(
+            max_depth=3, max_iter=40, min_samples_leaf=leaf, random_state=0
+        )
         tree.fit(values[train], labels.iloc[train])
         # Ranks within a fold: folds differ in class balance, which is not the probe's doing.
         scores[held] = pd.Series(tree.predict_proba(values[held])[:, 1]).rank(pct=True)

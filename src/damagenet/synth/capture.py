@@ -83,16 +83,10 @@ def expose(scene: Floats, camera: dict[str, Any]) -> Array:
     Returns:
         uint8 `[h, w, 3]`, decoded from the camera's own JPEG.
     """
-    rng = np.random.default_rng(camera["seed"])
     gains = np.array([camera["red"], 1.0, camera["blue"]], np.float32)
     light = cv2.GaussianBlur(scene, (0, 0), camera["blur"], borderType=cv2.BORDER_REFLECT_101)
-    raw = mosaic(light / gains, camera["phase"])
-    # Poisson shot noise as a normal with variance linear in the signal, plus Gaussian read noise:
-    # Healey & Kondepudy 1994; the ranges follow Brooks et al. 2019, figure 4.
-    deviation = np.sqrt(camera["shot"] * np.clip(raw, 0, 1) + camera["read"])
-    raw = raw + deviation * rng.standard_normal(raw.shape, np.float32)
-    raw = np.rint(np.clip(raw, 0, 1) * 4095) / 4095  # 12-bit converter
-    light = demosaic(raw.astype(np.float32), camera["phase"], camera["demosaic"]) * gains
+    raw = sense(mosaic(light / gains, camera["phase"]), camera)
+    light = demosaic(raw, camera["phase"], camera["demosaic"]) * gains
     photo = process(light)
     if camera["denoise"]:
         photo = cv2.GaussianBlur(photo, (0, 0), camera["denoise"])
@@ -100,6 +94,18 @@ def expose(scene: Floats, camera: dict[str, Any]) -> Array:
     photo = photo + camera["sharpen"] * (photo - soft)
     pixels = np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8)
     return jpeg(pixels, camera["quality"], 2)[0]
+
+
+def sense(raw: Floats, camera: dict[str, Any]) -> Floats:
+    """What the sensor reports of the light on its pixels: noise, then a 12-bit converter.
+
+    Poisson shot noise as a normal with variance linear in the signal, plus Gaussian read noise:
+    Healey & Kondepudy 1994; the ranges follow Brooks et al. 2019, figure 4.
+    """
+    rng = np.random.default_rng(camera["seed"])
+    deviation = np.sqrt(camera["shot"] * np.clip(raw, 0, 1) + camera["read"])
+    raw = raw + deviation * rng.standard_normal(raw.shape, np.float32)
+    return np.asarray(np.rint(np.clip(raw, 0, 1) * 4095) / 4095, np.float32)
 
 
 def mosaic(light: Floats, phase: list[int]) -> Floats:

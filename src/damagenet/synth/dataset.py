@@ -18,7 +18,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from damagenet import BadInput, aigc, images, runs
 from damagenet.config import Build, Config, digest, to_dict
@@ -47,7 +47,7 @@ def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
     """
     out = out or config.dataset_dir
     out.mkdir(parents=True, exist_ok=True)
-    table = products.resolve(config.products, out / "products.parquet")
+    table = products.resolve(config.products, out / "products.parquet", workers)
     found = regenerate.available()
     families = config.build.families or tuple(sorted(found))
     lacking = [name for name in families if name not in found]
@@ -55,6 +55,7 @@ def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
         ways = regenerate.missing()
         lines = "; ".join(ways.get(n, f"{n}: unknown, known: {', '.join(ways)}") for n in lacking)
         raise BadInput(f"no weights for a decoder family: {lines or '; '.join(ways.values())}")
+    doctor.check_names(config.build, families, tuple(sorted(set(table.source))))
     splits = split_groups(table, config)
     identity = digest(
         to_dict(config.build) | {"out": ""}, config.seed, {f: found[f] for f in families},

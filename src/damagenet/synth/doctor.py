@@ -11,6 +11,7 @@ got into the pixels.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from damagenet import BadInput
 from damagenet.config import Build
 from damagenet.images import Array
 from damagenet.synth import capture, channel, damage
@@ -28,6 +30,7 @@ Recipe = dict[str, Any]
 """cell, kind, severity, frame, camera, damage, edit, channel; all plain JSON."""
 
 CELLS = ("authentic_intact", "authentic_damaged", "doctored_damage", "doctored_other")
+TOPOLOGIES = ("full", "exchange", "blend")
 DAMAGED = frozenset({"authentic_damaged", "doctored_damage"})
 
 
@@ -49,6 +52,28 @@ class Sample:
     def label(self) -> int:
         """1 = doctored, 0 = authentic: decided by the mask, never by the intention."""
         return int(self.mask.any())
+
+
+def check_names(config: Build, families: tuple[str, ...], sources: tuple[str, ...]) -> None:
+    """Refuse names that `plan` would stumble over, or silently read as something else.
+
+    Raises:
+        BadInput: Naming the key, the unknown name, and the nearest known one.
+    """
+    for key, names, known in (
+        ("kinds", config.kinds, tuple(damage.KINDS)),
+        ("topologies", config.topologies or ("",), TOPOLOGIES),
+        ("chains", config.chains or ("",), channel.CHAINS),
+        ("test_sources", config.test_sources, sources),
+        ("holdout_family", (config.holdout_family,) if config.holdout_family else (), families),
+    ):
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+                raise BadInput(f"build.{key}: {name or 'an empty list'} is not known; {hint}")
+    if families == (config.holdout_family,):
+        raise BadInput(f"build.holdout_family: {families[0]} is the only family; add another")
 
 
 def plan(
@@ -99,7 +124,8 @@ def plan(
     if rng.random() < config.overlay:
         edit |= {"method": "overlay", "topology": "blend", "family": "none"}
     doctored = broken | {"cell": "doctored_damage", "edit": edit | {"what": "damage"}}
-    base, kinds = (broken, ("repair", "roundtrip")) if rng.random() < 0.4 else (
+    # A repair hides its damage: any other edit of the broken twin would let damage predict a label.
+    base, kinds = (broken, ("repair",)) if rng.random() < 0.4 else (
         intact, ("roundtrip", "recolour"))  # fmt: skip
     return [intact, broken, doctored, _other(rng, base, config, families, kinds)]
 

@@ -21,7 +21,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from damagenet import BadInput, images, runs
 from damagenet.config import Products
@@ -96,7 +96,7 @@ def package_photos() -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def resolve(config: Products, out: Path) -> pd.DataFrame:
+def resolve(config: Products, out: Path, workers: int = 2) -> pd.DataFrame:
     """The product table a config asks for; registers folders into `out` when it names no table.
 
     Raises:
@@ -108,7 +108,7 @@ def resolve(config: Products, out: Path) -> pd.DataFrame:
         intact, damaged = list(map(Path, config.folders)), list(map(Path, config.damaged))
         if not intact and not damaged:
             intact, damaged = default_folders()
-        table, refused = register(intact, damaged)
+        table, refused = register(intact, damaged, workers)
         for item in refused:
             tqdm.write(f"refused {item.path}: {item.reason}")
         save(table, refused, out)
@@ -224,7 +224,7 @@ def _check(
     lower = [folder.lower() for folder in _folders(path, place)]
     told = lower[: lower.index("test")] if "test" in lower else lower  # below it: defect names
     named = [folder for folder in told if folder not in STRUCTURE]
-    root = place.name if place.is_dir() else path.parents[1].name
+    root = (place.absolute() if place.is_dir() else path.absolute().parent.parent).name
     if DAMAGED_FOLDERS & set(lower) or ("test" in lower and not INTACT_FOLDERS & set(lower)):
         condition = "damaged"
     elif INTACT_FOLDERS & set(lower):

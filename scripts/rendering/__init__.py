@@ -1,0 +1,1 @@
+"""A small numpy renderer and the invented goods that it photographs."""
