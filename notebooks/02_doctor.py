@@ -122,14 +122,15 @@ plots.samples(steps, [f"severity {severity}" for severity in range(1, 6)], 5)
 # - `exchange`: only the edited region; the original pixels were pasted back around it.
 # - `blend`: as exchange, with a soft border.
 #
-# Below each picture is its difference from the authentic, intact twin. Published detectors that
-# do well on `full` have fallen to chance on `exchange`: they had learnt to recognise a picture
-# that went through a decoder, not an edit. So the three are always reported apart.
+# Below each picture is its difference from the authentic twin with the same damage, so what you see
+# there is the trace and nothing else. Published detectors that do well on `full` have fallen close
+# to chance on `exchange`: they had learnt to recognise a picture that went through a decoder, not
+# an edit. So the three are always reported apart.
 
 # %%
 names = ("full", "exchange", "blend")
 ways = [doctored | {"edit": doctored["edit"] | {"topology": name}} for name in names]
-plots.differences([cells[0], *(doctor.render(photo, recipe) for recipe in ways)], names)
+plots.differences([cells[1], *(doctor.render(photo, recipe) for recipe in ways)], names)
 
 # %% [markdown]
 # ## Family: which decoder?
@@ -141,7 +142,7 @@ plots.differences([cells[0], *(doctor.render(photo, recipe) for recipe in ways)]
 # %%
 through = doctored | {"edit": doctored["edit"] | {"topology": "full"}}
 each = [through | {"edit": through["edit"] | {"family": name}} for name in families]
-plots.differences([cells[0], *(doctor.render(photo, recipe) for recipe in each)], families)
+plots.differences([cells[1], *(doctor.render(photo, recipe) for recipe in each)], families)
 
 # %% [markdown]
 # ## The channel: what happens on the way

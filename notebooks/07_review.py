@@ -43,8 +43,8 @@ manifest = dataset.read_manifest(data)
 # ## A fraud
 #
 # The laziest fraud, and a common one: take the photo from the **listing**, the seller's own offer,
-# let an editor draw damage on it, and send it back. We make one from the first suitable product of
-# the test split, not chosen for its score, by rendering its recipe at the size of the original.
+# let an editor draw damage on it, and send it back. We take the boldest damage of the test split,
+# chosen without a look at its score, and render its recipe at the size of the original.
 #
 # Editors sold in China must write a label into such files (GB 45438-2025), and others follow with
 # standards of their own. This file still carries it. Most do not: a screenshot removes it.
@@ -53,7 +53,7 @@ manifest = dataset.read_manifest(data)
 table = products.load(settings.products.table or data / "products.parquet")
 shop = table.set_index("product_id").path
 rows = manifest[(manifest.split == "test") & (manifest.topology != "full")]
-row = rows[rows.cell == "doctored_damage"].iloc[0]
+row = rows[rows.cell == "doctored_damage"].sort_values("severity").iloc[-1]
 recipe = json.loads(row.recipe)
 large = recipe | {"frame": recipe["frame"] | {"long_side": 640}}
 fraud = doctor.render(images.read(shop[row.product_id]), large)
@@ -64,8 +64,8 @@ pd.DataFrame(read_labels(folder / "fraud.jpg"))[["standard", "status", "ai", "fi
 # ## An honest buyer
 #
 # Genuine damage, in the scene before the camera looked. The claim is one view of the product and
-# the listing (`other.path` below) another, as it is in life: nobody can photograph their own cup and
-# get the seller's picture.
+# the listing (`other.path`) another, as it is in life: nobody can photograph their own cup and get
+# the seller's picture.
 
 # %%
 views = manifest[manifest.cell == "authentic_damaged"].merge(table, on="group_id")
@@ -95,8 +95,7 @@ plots.tiles([images.read(path) for path in files], ["listing", "fraud", "listing
 # %%
 pairs = {"fraud": files[1::-1], "honest": files[:1:-1]}
 found = {name: compare(*map(images.read, pair)) for name, pair in pairs.items()}
-columns = ["finding", "strength", "inliers", "residual"]
-pd.DataFrame({n: {c: getattr(f, c) for c in columns} for n, f in found.items()})
+pd.DataFrame(found.values(), found.keys())[["finding", "strength", "inliers", "residual"]]
 
 # %% [markdown]
 # ## All signals together
@@ -131,9 +130,9 @@ HTML(f'{frame} style="border:1px solid #ccc"></iframe></div>')
 # %% [markdown]
 # ## Before you decide
 #
-# A false alarm is not a statistic to the person it hits. The report therefore ends with what to ask
-# for, and asking costs little: a second photo from another angle is easy to take of a real crack
-# and hard to fake twice in the same way.
+# A false alarm is not a statistic to the person it hits. The report therefore says what to ask for,
+# and asking costs little: a second photo from another angle is easy to take of a real crack, and
+# hard to fake in the same way twice.
 
 # %%
 report["advice"]

@@ -1,4 +1,3 @@
-import io
 import json
 
 import numpy as np
@@ -14,11 +13,9 @@ from damagenet.synth.audit import PROBES, REMEDIES, audit, metadata_size, probe,
 
 
 def saved_again(path, **options):
-    """Write a picture once more, with its own tables unless other options are given."""
     with Image.open(path) as picture:
         picture.load()
-        own = {"qtables": picture.quantization, "subsampling": 2}
-        path.write_bytes(encoded(picture, "JPEG", **(options or own)))
+        path.write_bytes(encoded(picture, "JPEG", **options))
 
 
 def quality(folder, row):
@@ -123,7 +120,7 @@ def test_damage_in_doctored_pictures_only_is_a_leak(copied, manifest):
 
 def test_one_group_in_two_splits_is_a_leak(copied, manifest):
     group = manifest[manifest.split == "train"].group_id.iloc[0]
-    first = manifest.index[manifest.group_id == group][:2]
+    first = manifest.index[manifest.group_id == group][:1]
     rewrite(copied, manifest.assign(split=manifest.split.mask(manifest.index.isin(first), "test")))
     result = audit(copied)
     assert result["groups_in_two_splits"] == [group]
@@ -211,4 +208,3 @@ def test_the_table_is_for_people(copied):
     text = stage.table(audit(copied))
     assert text.splitlines()[0].split() == ["probe", "AUC", "limit"]
     assert len(text.splitlines()) == 1 + len(REMEDIES) and "LEAK" not in text
-    assert io.StringIO(text).readline().isascii()

@@ -1,30 +1,24 @@
 """Signed distance fields: primitives, ways to join them, and turned (lathe) shapes.
 
 Primitives and the smooth minimum follow Inigo Quilez's published articles on distance functions.
-A field is a function of points; everything here returns one, except the point functions at the top.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from rendering.maths import Array, Field, length, vec
+from rendering.maths import Array, Field, P, R, X, Y, Z, clip, interp, length, lift, vec, where
 
 Point = tuple[float, float, float]
 Path = Sequence[Sequence[float]]  # (radius, height) pairs
 HERE: Point = (0, 0, 0)
 
-# ---- on points
 
-
-def at(p: Array, x: float, y: float, z: float) -> Array:
-    return p - vec(x, y, z)
-
-
+@lift
 def turn(p: Array, axis: int, degrees: float) -> Array:
     """Rotate the object by `degrees` about axis 0, 1 or 2 (the points go the other way)."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
@@ -33,124 +27,74 @@ def turn(p: Array, axis: int, degrees: float) -> Array:
     return q
 
 
-def mirror(p: Array, *axes: int) -> Array:
-    q = p.copy()
-    for i in axes:
-        q[i] = np.abs(p[i])
-    return q
+def moved(field: Field, pos: Point) -> Field:
+    return field.on(P - vec(*pos))
 
 
-def radius(p: Array) -> Array:
-    return length(p[0], p[2])
+def turned(field: Field, axis: int, degrees: float, pos: Point = HERE) -> Field:
+    return field.on(turn(P - vec(*pos), axis, degrees))
 
 
-def bearing(p: Array) -> Array:
-    return np.arctan2(p[0], p[2])
+def twin(field: Field, axis: int = 0) -> Field:
+    sides = np.ones((3, 1), bool)
+    sides[axis] = False
+    return field.on(where(sides, P, abs(P)))
 
 
-def beyond(axis: int, level: float) -> Field:
-    return lambda p: p[axis] > level
-
-
-def above(level: float) -> Field:
-    return beyond(1, level)
-
-
-# ---- joining and moving
-
-
+@lift
 def smin(a: Array, b: Array, k: float) -> Array:
     h = np.maximum(k - np.abs(a - b), 0) / k
     return np.minimum(a, b) - h * h * k * 0.25
 
 
-def smax(a: Array, b: Array, k: float) -> Array:
+def smax(a: Field, b: Field, k: float) -> Field:
     return -smin(-a, -b, k)
 
 
 def union(*fields: Field, k: float = 0.0) -> Field:
     """Whichever is nearest; `k` rounds the joints."""
-    join = (lambda a, b: smin(a, b, k)) if k else np.minimum
-    return lambda p: reduce(join, (f(p) for f in fields))
+    return reduce((lambda a, b: smin(a, b, k)) if k else np.minimum, fields)
 
 
 def overlap(*fields: Field) -> Field:
-    return lambda p: reduce(np.maximum, (f(p) for f in fields))
+    return reduce(np.maximum, fields)
 
 
-def cut(field: Field, hole: Field, k: float) -> Field:
-    return lambda p: smax(field(p), -hole(p), k)
-
-
-def twin(field: Field) -> Field:
-    return lambda p: field(mirror(p, 0))
-
-
-def moved(field: Field, pos: Point) -> Field:
-    return lambda p: field(at(p, *pos))
-
-
-def turned(field: Field, axis: int, degrees: float, pos: Point = HERE) -> Field:
-    return lambda p: field(turn(at(p, *pos), axis, degrees))
-
-
-# ---- primitives
-
-
-def outline(x: Array, y: Array, half: Sequence[float], corner: float) -> Array:
-    """Signed distance to a rounded rectangle in the plane."""
-    return bevel(np.abs(x) - half[0] + corner, np.abs(y) - half[1] + corner, corner)
-
-
+@lift
 def bevel(u: Array, v: Array, edge: float) -> Array:
     return np.minimum(np.maximum(u, v), 0) + length(np.maximum(u, 0), np.maximum(v, 0)) - edge
 
 
-def box(half: Point, r: float = 0.01, pos: Point = HERE) -> Field:
-    def distance(p: Array) -> Array:
-        p = at(p, *pos)
-        q = [np.abs(p[i]) - half[i] + r for i in range(3)]
-        inside = np.minimum(np.maximum(np.maximum(q[0], q[1]), q[2]), 0)
-        return length(*(np.maximum(a, 0) for a in q)) + inside - r
+def outline(x: Field, y: Field, half: Sequence[float], corner: float) -> Field:
+    """Signed distance to a rounded rectangle in the plane."""
+    return bevel(abs(x) - half[0] + corner, abs(y) - half[1] + corner, corner)
 
-    return distance
+
+def box(half: Point, r: float = 0.01, pos: Point = HERE) -> Field:
+    q = [abs(a) - h + r for a, h in zip((X, Y, Z), half, strict=True)]
+    inside = np.minimum(overlap(*q), 0)
+    return moved(length(*(np.maximum(a, 0) for a in q)) + inside - r, pos)
 
 
 def ball(r: Point | float, pos: Point = HERE) -> Field:
     r = r if isinstance(r, tuple) else (r, r, r)
-
-    def distance(p: Array) -> Array:
-        p = at(p, *pos)
-        k0 = length(*(p[i] / r[i] for i in range(3)))
-        k1 = length(*(p[i] / r[i] ** 2 for i in range(3)))
-        return k0 * (k0 - 1) / np.maximum(k1, 1e-4)
-
-    return distance
+    k0 = length(*(a / b for a, b in zip((X, Y, Z), r, strict=True)))
+    k1 = length(*(a / b**2 for a, b in zip((X, Y, Z), r, strict=True)))
+    return moved(k0 * (k0 - 1) / np.maximum(k1, 1e-4), pos)
 
 
 def limb(a: Sequence[float], b: Sequence[float], ra: float, rb: float) -> Field:
-    """Capsule from `a` to `b` whose radius goes from `ra` to `rb`; works in 2-D and in 3-D."""
+    """Capsule from `a` to `b` whose radius goes from `ra` to `rb`; in plan (x, z) or in space."""
+    axes = (X, Y, Z) if len(a) == 3 else (X, Z)
     d = [y - x for x, y in zip(a, b, strict=True)]
-
-    def distance(p: Array) -> Array:
-        w = [p[i] - x for i, x in enumerate(a)]
-        h = np.clip(sum(x * y for x, y in zip(w, d, strict=True)) / sum(x * x for x in d), 0, 1)
-        return length(*(x - y * h for x, y in zip(w, d, strict=True))) - (ra + (rb - ra) * h)
-
-    return distance
+    w = [axis - x for axis, x in zip(axes, a, strict=True)]
+    h = clip(sum(x * y for x, y in zip(w, d, strict=True)) / sum(x * x for x in d), 0, 1)
+    return length(*(x - y * h for x, y in zip(w, d, strict=True))) - (ra + (rb - ra) * h)
 
 
 def disc(r: float, half: float, edge: float = 0.01, pos: Point = HERE, axis: int = 1) -> Field:
-    i, j = (n for n in range(3) if n != axis)
-
-    def distance(p: Array) -> Array:
-        p = at(p, *pos)
-        return bevel(length(p[i], p[j]) - r + edge, np.abs(p[axis]) - half + edge, edge)
-
-    return distance
-
-
-# ---- turned shapes
+    u, v, along = *(a for i, a in enumerate((X, Y, Z)) if i != axis), (X, Y, Z)[axis]
+    return moved(bevel(length(u, v) - r + edge, abs(along) - half + edge, edge), pos)
 
 
 def rise(radii: Array, low: float, high: float) -> list[tuple[float, float]]:
@@ -179,11 +123,12 @@ def lathe(points: Path, rounds: int = 3) -> Field:
         inside ^= ((ay > yy) != (by > yy)) & (rr < dx * (yy - ay) / (dy + 1e-12) + ax)
     table = np.sqrt(best) * np.where(inside, -1, 1)
 
+    @Field
     def distance(p: Array) -> Array:
-        rad = radius(p)
+        rad = length(p[0], p[2])
         cr, cy = np.clip(rad, 0, r[-1]), np.clip(p[1], y[0], y[-1])
-        where = np.stack([cr / step, (cy - y[0]) / step])
-        near = map_coordinates(table, where, order=1, mode="nearest", output=np.float32)
+        grid = np.stack([cr / step, (cy - y[0]) / step])
+        near = map_coordinates(table, grid, order=1, mode="nearest", output=np.float32)
         out = length(rad - cr, p[1] - cy)
         return np.where(out > 0, length(near, out), near)
 
@@ -194,7 +139,7 @@ def solid(outer: Path) -> Field:
     return lathe([(-0.3, outer[0][1]), *outer, (-0.3, outer[-1][1])], 2)
 
 
-def vessel(outer: Path, wall: float, well: float = 0.0) -> tuple[Field, Callable[[Array], Array]]:
+def vessel(outer: Path, wall: float, well: float = 0.0) -> tuple[Field, Field]:
     """Hollow lathe: a wall along `outer` (foot to rim), and a test for points on its inner side."""
     o = np.asarray(outer, float)
     t = np.gradient(o, axis=0)
@@ -203,8 +148,5 @@ def vessel(outer: Path, wall: float, well: float = 0.0) -> tuple[Field, Callable
     inner[:, 1] = np.maximum(inner[:, 1], max(o[:, 1].min() + wall * 1.3, well))
     inner = inner[inner[:, 0] > 0.02]
     r, y = (o + normal * wall * 0.55)[np.argsort(o[:, 1], kind="stable")].T
-
-    def inside(p: Array) -> Array:
-        return (radius(p) < np.interp(p[1], y, r)) & (p[1] > o[0, 1] + wall * 0.8)
-
-    return lathe([(-0.3, o[0, 1]), *o, *inner[::-1], (-0.3, inner[0, 1])]), inside
+    ring = [(-0.3, o[0, 1]), *o, *inner[::-1], (-0.3, inner[0, 1])]
+    return lathe(ring), (R < interp(Y, y, r)) & (Y > o[0, 1] + wall * 0.8)

@@ -1,20 +1,67 @@
-"""Numbers behind the pictures: vectors, easing curves, linear light, tileable noise, tables."""
+"""Numbers behind the pictures: fields and their arithmetic, easing curves, light, noise, tables."""
 
 from __future__ import annotations
 
+import operator
 import zlib
 from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, wraps
 from types import SimpleNamespace
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 Array = NDArray[np.float32]
 Rng = np.random.Generator
-Field = Callable[[Array], Array]  # points (3, n) -> distances (n,), heights (n,) or colours (3, n)
-Mapping = Callable[[Array], tuple[Array, Array]]  # points (3, n) -> texture coordinates
+
+
+@dataclass(eq=False)
+class Field(NDArrayOperatorsMixin):
+    """A quantity at points (3, n): a distance or height (n,), a colour or other points (3, n).
+
+    Made from a function of points. Fields are calculated with like numbers, also by numpy's functions: `abs(X) < 0.1` is the field
+    of that test. The last values are kept, so that a field used twice in a formula is found once.
+    """
+
+    function: Callable[[Array], Array]
+    last: tuple[Array | None, Array | None] = (None, None)
+
+    def __call__(self, p: Array) -> Array:
+        if self.last[0] is not p:
+            self.last = p, self.function(p)
+        return self.last[1]
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: object) -> Field:
+        return lift(ufunc)(*inputs)
+
+    def __pow__(self, power: float) -> Field:
+        return lift(operator.pow)(self, power)
+
+    def on(self, points: Field) -> Field:
+        """The field somewhere else: moved, turned, mirrored."""
+        return Field(lambda p: self(points(p)))
+
+
+def lift(function: Callable) -> Callable:
+    """Let a function of arrays take fields as well; it then gives a field."""
+
+    @wraps(function)
+    def apply(*args: object) -> Array | Field:
+        if not any(isinstance(a, Field) for a in args):
+            return function(*args)
+        return Field(lambda p: function(*(a(p) if isinstance(a, Field) else a for a in args)))
+
+    return apply
+
+
+P = Field(lambda p: p)
+X, Y, Z = (Field(lambda p, i=i: p[i]) for i in range(3))
+Mapping = tuple[Field, Field]  # texture coordinates
+clip, where, stack = lift(np.clip), lift(np.where), lift(lambda *rows: np.stack(rows))
+interp = lift(lambda x, xs, ys: np.interp(x, xs, ys).astype("f4"))
 
 
 def rng_for(seed: int, *ids: object) -> Rng:
@@ -50,21 +97,27 @@ def vec(x: float, y: float, z: float) -> Array:
     return np.array([[x], [y], [z]], "f4")
 
 
-def length(*axes: Array) -> Array:
-    return np.sqrt(sum(a * a for a in axes))
-
-
 def unit(v: Array) -> Array:
     return v / np.sqrt((v * v).sum(0) + 1e-12)
 
 
+@lift
+def length(*axes: Array) -> Array:
+    return np.sqrt(sum(a * a for a in axes))
+
+
+@lift
 def smooth(a: float, b: float, x: Array) -> Array:
     t = np.clip((x - a) / (b - a), 0, 1)
     return t * t * (3 - 2 * t)
 
 
+@lift
 def mix(a: Array, b: Array, t: Array | float) -> Array:
     return a + (b - a) * t
+
+
+R, BEARING = length(X, Z), np.arctan2(X, Z)
 
 
 @cache
@@ -76,9 +129,10 @@ def tile(seed: int, slope: float) -> Array:
     return (t / t.std() / 3).astype("f4")
 
 
+@lift
 def fbm(u: Array, v: Array, seed: int = 0, slope: float = 1.25) -> Array:
-    where = np.stack([u * 256 % 1024, v * 256 % 1024])
-    return map_coordinates(tile(seed, slope), where, order=1, mode="grid-wrap", output=np.float32)
+    grid = np.stack([u * 256 % 1024, v * 256 % 1024])
+    return map_coordinates(tile(seed, slope), grid, order=1, mode="grid-wrap", output=np.float32)
 
 
 def swell(u: Array, v: Array, seed: int) -> Array:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rendering.geometry import Point
-from rendering.maths import Field
 from rendering.materials import Material
+from rendering.maths import Field
 
 Span = tuple[float, float]
 

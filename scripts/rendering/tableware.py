@@ -10,8 +10,8 @@ from PIL import Image
 from rendering import artwork as art
 from rendering import geometry as g
 from rendering import materials as mat
-from rendering.maths import Array, Field, Rng, fbm, ink, length, smooth, table
-from rendering.product import Part, Product, single
+from rendering.maths import BEARING, R, Rng, X, Y, Z, fbm, ink, smooth, table
+from rendering.product import Part, Product
 
 MUGS = table("""
     radius height foot belly outside inside  speck print   first   second
@@ -62,15 +62,9 @@ OUTLINES = (  # radius height, from the foot to the mouth
 
 
 def frieze(
-    m: mat.Material, picture: Image.Image, low: float, high: float, where: Field | None = None
+    m: mat.Material, picture: Image.Image, low: float, high: float, where: g.Field | bool = True
 ) -> mat.Material:
     return mat.stamp(m, picture, mat.wrap(1), (-np.pi, low, np.pi, high), where)
-
-
-def ribs(count: float, height: float, where: Field | None = None) -> Field:
-    if where is None:
-        return lambda p: height * np.cos(g.bearing(p) * count)
-    return lambda p: height * np.cos(g.bearing(p) * count) * where(p)
 
 
 def mug(rng: Rng, k: int) -> Product:
@@ -79,29 +73,21 @@ def mug(rng: Rng, k: int) -> Product:
     side = r * (v.foot + (1 - v.foot) * t) + v.belly * np.sin(np.pi * t)
     foot = [(side[0] * 0.55, 0.0), (side[0] - 0.04, 0.0)]
     body, inside = g.vessel([*foot, *g.rise(side, 0.02, h)], 0.03)
-
-    def handle(p: Array) -> Array:
-        q = g.at(p, r * (0.5 + v.foot / 2) + v.belly + 0.08, h * 0.52, 0)
-        d = length(g.outline(q[0], q[1], (0.16, h * 0.29), 0.15), q[2] * 0.75) - 0.036
-        wall = np.interp(p[1], t * h, side).astype("f4")
-        return g.smax(d, wall - 0.015 - g.radius(p), 0.01)
-
-    def bare(p: Array) -> Array:
-        return p[1] < (0.17 + 0.03 * fbm(p[0], p[2]) if v.speck else 0.025)
-
+    loop = g.length(g.outline(X, Y, (0.16, h * 0.29), 0.15), Z * 0.75) - 0.036
+    loop = g.moved(loop, (r * (0.5 + v.foot / 2) + v.belly + 0.08, h * 0.52, 0))
+    handle = g.smax(loop, g.interp(Y, t * h, side) - 0.015 - R, 0.01)
     m = mat.ceramic(ink(v.outside), v.speck)
     if v.print == "label":
         motto = art.label(rng, ("good", "MORNING", ""), None, v.first, v.second, (420, 420))
-        front = (-0.24, 0.16, 0.24, 0.66)
-        m = mat.stamp(m, motto, mat.wrap(r), front, lambda p: (p[2] > 0) & ~inside(p))
+        m = mat.stamp(m, motto, mat.wrap(r), (-0.24, 0.16, 0.24, 0.66), (Z > 0) & ~inside)
     elif v.print:
         picture = art.pattern(rng, v.print, v.first, v.second, (900, 320))
-        m = frieze(m, picture, h * 0.2, h * 0.85, lambda p: g.radius(p) > r * 0.8)
+        m = frieze(m, picture, h * 0.2, h * 0.85, R > r * 0.8)
     if k == 3:
-        m = mat.tint(m, g.above(h - 0.025), ink("#23386f"))
-    m = mat.tint(m, inside, ink(v.inside))
-    m = mat.tint(m, bare, mat.ceramic(ink("#b98a63")))
-    return single(g.union(body, handle, k=0.05), m, (14, 36), (-50, 35))
+        m = mat.tint(m, Y > h - 0.025, ink("#23386f"))
+    bare = Y < (0.17 + 0.03 * fbm(X, Z) if v.speck else 0.025)
+    m = mat.tint(mat.tint(m, inside, ink(v.inside)), bare, mat.ceramic(ink("#b98a63")))
+    return Product([Part(g.union(body, handle, k=0.05), m)], (14, 36), (-50, 35))
 
 
 def bowl(rng: Rng, k: int) -> Product:
@@ -112,49 +98,40 @@ def bowl(rng: Rng, k: int) -> Product:
         outer.append((r * (0.3 + 0.7 * np.sin(x) ** v.bend), 0.06 + (h - 0.06) * (1 - np.cos(x))))
     body, inside = g.vessel(outer, v.wall, 0.1)
     if k == 1:
-        m = mat.wood(*mat.WALNUT, lambda p: (p[0], p[1] + 0.35 * p[2]), rough=0.3)
+        m = mat.wood(*mat.WALNUT, (X, Y + 0.35 * Z), rough=0.3)
     else:
         m = mat.ceramic(ink(v.outside), v.speck)
         m = mat.tint(m, inside, mat.ceramic(ink(v.inside), 0.3))
     if k == 2:
-        m = mat.tint(m, g.above(h - 0.012), ink("#b98b4d"))
-    if k == 3:
+        m = mat.tint(m, Y > h - 0.012, ink("#b98b4d"))
+    elif k == 3:
         picture = art.pattern(rng, "peaks", "#1f3f8a", "#3567b5", (1100, 160))
-        m = frieze(m, picture, h * 0.5, h * 0.88, lambda p: ~inside(p))
-        m = mat.tint(m, g.above(h - 0.012), ink("#1f3f8a"))
-    if k == 4:
-        dipped = mat.ceramic(ink("#8f4a34"))
-        m = mat.tint(m, lambda p: p[1] > h * (0.62 + 0.06 * fbm(p[0] * 2, p[2] * 2)), dipped)
-    return single(body, m, (20, 46), (-180, 180) if k != 3 else (-40, 40))
+        m = frieze(m, picture, h * 0.5, h * 0.88, ~inside)
+        m = mat.tint(m, Y > h - 0.012, ink("#1f3f8a"))
+    elif k == 4:
+        m = mat.tint(m, Y > h * (0.62 + 0.06 * fbm(X * 2, Z * 2)), mat.ceramic(ink("#8f4a34")))
+    return Product([Part(body, m)], (20, 46), (-180, 180) if k != 3 else (-40, 40))
 
 
 def plate(rng: Rng, k: int) -> Product:
     v = PLATES[k]
-    r, lip = v.radius, v.lip
+    r, lip, blue = v.radius, v.lip, "#27548a"
     foot = [(0.12, 0.0), (r * 0.55, 0.0), (r * 0.6, 0.02), (r * 0.68, 0.045)]
     body, _ = g.vessel([*foot, (r * 0.75, lip * 0.7), (r * 0.88, lip * 0.85), (r, lip)], 0.024)
-
-    def fade(p: Array) -> Array:
-        return smooth(0.6, 0.95, g.radius(p) / r + 0.12 * fbm(p[0], p[2]))
-
-    def swirl(p: Array) -> Array:
-        return np.abs(np.mod(g.radius(p) * 16 + 0.3 * fbm(p[0], p[2]), 1) - 0.5) < 0.06
-
     m = mat.ceramic(ink(v.glaze), v.speck)
     if k == 0:
-        leaves = art.pattern(rng, "leaves", "#4d7a58", "#8fae6b", (1500, 130))
-        rim = (-np.pi, r * 0.76, np.pi, r * 0.97)
-        m = mat.stamp(m, leaves, lambda p: (g.bearing(p), g.radius(p)), rim)
+        picture = art.pattern(rng, "leaves", "#4d7a58", "#8fae6b", (1500, 130))
+        m = mat.stamp(m, picture, (BEARING, R), (-np.pi, r * 0.76, np.pi, r * 0.97))
     elif k == 1:
-        m = mat.tint(m, fade, ink("#d9d3bd"))
+        m = mat.tint(m, smooth(0.6, 0.95, R / r + 0.12 * fbm(X, Z)), ink("#d9d3bd"))
     elif k == 2:
-        waves = art.pattern(rng, "waves", "#27548a", "#6f9ac4", (600, 600))
-        m = mat.stamp(m, waves, mat.xz, (-0.3, -0.3, 0.3, 0.3), lambda p: g.radius(p) < 0.29)
-        m = mat.tint(m, lambda p: np.abs(g.radius(p) - r * 0.82) < 0.02, ink(v.edge))
+        picture = art.pattern(rng, "waves", blue, "#6f9ac4", (600, 600))
+        m = mat.stamp(m, picture, mat.XZ, (-0.3, -0.3, 0.3, 0.3), R < 0.29)
+        m = mat.tint(m, abs(R - r * 0.82) < 0.02, ink(blue))
     else:
+        swirl = abs(np.mod(R * 16 + 0.3 * fbm(X, Z), 1) - 0.5) < 0.06
         m = mat.tint(m, swirl, ink("#566276"))
-    m = mat.tint(m, lambda p: g.radius(p) > r - 0.012, ink(v.edge))
-    return single(body, m, (32, 62), (-180, 180))
+    return Product([Part(body, mat.tint(m, R > r - 0.012, ink(v.edge)))], (32, 62), (-180, 180))
 
 
 def vase(rng: Rng, k: int) -> Product:
@@ -168,53 +145,42 @@ def vase(rng: Rng, k: int) -> Product:
     )[k]
     foot = [(r[0] * 0.5, 0.0), (r[0] - 0.02, 0.0)]
     body, inside = g.vessel([*foot, *g.rise(r, 0.015, v.height)], 0.026)
-
-    def run(p: Array) -> Array:  # a second glaze that ran down
-        edge = p[1] - 0.6 - 0.22 * fbm(g.bearing(p) * 0.5, p[1] * 0.1)
-        return smooth(-0.03, 0.03, edge - 0.05 * np.sin(g.bearing(p) * 9))
-
-    def lines(p: Array) -> Array:
-        return (np.abs(p[1] - 0.06) < 0.014) | (np.abs(p[1] - 0.76) < 0.012)
-
     if k == 2:
-        absorb = mat.plain(np.array([[5.0], [1.6], [1.2]]))
-        m = mat.Material(mat.plain(0), ribs(18, 0.003), 0.04, 0.045, glass=absorb)
-        return single(body, m, (8, 24), (-180, 180))
+        absorb, ribs = mat.plain(np.array([[5.0], [1.6], [1.2]])), 0.003 * np.cos(BEARING * 18)
+        m = mat.Material(mat.plain(0), ribs, 0.04, 0.045, glass=absorb)
+        return Product([Part(body, m)], (8, 24), (-180, 180))
     m = mat.ceramic(ink(v.glaze), v.speck, v.rough)
-    if k == 0:
-        m = mat.tint(m, run, ink("#d9cfb4"))
+    if k == 0:  # a second glaze that ran down
+        run = Y - 0.6 - 0.22 * fbm(BEARING * 0.5, Y * 0.1) - 0.05 * np.sin(BEARING * 9)
+        m = mat.tint(m, smooth(-0.03, 0.03, run), ink("#d9cfb4"))
     elif k == 1:
-        m = replace(m, bump=lambda p: 0.012 * np.abs(np.cos(g.bearing(p) * 10)))
+        m = replace(m, bump=0.012 * abs(np.cos(BEARING * 10)))
     elif k == 3:
-        cream = ink("#f0e3cf")
-        m = mat.tint(m, lambda p: np.mod(p[1] * 9, 1) < 0.35 + 0.1 * fbm(p[0], p[2]), cream)
+        m = mat.tint(m, np.mod(Y * 9, 1) < 0.35 + 0.1 * fbm(X, Z), ink("#f0e3cf"))
     else:
         m = frieze(m, art.pattern(rng, "leaves", "#274690", "#4f74b8", (900, 420)), 0.12, 0.7)
-        m = mat.tint(m, lines, ink("#274690"))
-    return single(body, mat.tint(m, inside, ink("#4d4238")), (6, 26), (-180, 180))
+        m = mat.tint(m, (abs(Y - 0.06) < 0.014) | (abs(Y - 0.76) < 0.012), ink("#274690"))
+    return Product([Part(body, mat.tint(m, inside, ink("#4d4238")))], (6, 26), (-180, 180))
 
 
 def cap(rng: Rng, k: int, top: float) -> Part:
     if k == 0:
         foil = replace(mat.metal(ink("#7d1f2b"), 0.3), f0=0.4)
         return Part(g.disc(0.069, 0.135, 0.012, (0, 1.12, 0)), foil)
+    grip = 0.006 * np.cos(BEARING * 44)
     if k == 1:
-        collar, stem = g.disc(0.085, 0.05, 0.012), g.moved(g.disc(0.025, 0.08), (0, 0.95, 0))
-        pump = g.union(
-            g.moved(collar, (0, 0.86, 0)),
-            stem,
-            g.box((0.15, 0.026, 0.045), 0.024, (-0.07, 1.03, 0)),
-        )
-        grip = ribs(44, 0.006, lambda p: p[1] < 0.9)
-        return Part(pump, replace(mat.plastic(ink("#2f3b36"), 0.25), bump=grip))
+        collar, stem = g.disc(0.085, 0.05, 0.012, (0, 0.86, 0)), g.disc(0.025, 0.08)
+        nozzle = g.box((0.15, 0.026, 0.045), 0.024, (-0.07, 1.03, 0))
+        m = replace(mat.plastic(ink("#2f3b36"), 0.25), bump=grip * (Y < 0.9))
+        return Part(g.union(collar, g.moved(stem, (0, 0.95, 0)), nozzle), m)
     if k == 4:
         dots = art.pattern(rng, "dots", "#ffffff", "#b5475a", (256, 256))
-        square = (-0.25, -0.25, 0.25, 0.25)
-        m = mat.stamp(mat.metal(mat.BRASS, 0.3), dots, mat.xz, square, g.above(0.67))
-        m = replace(m, bump=ribs(70, 0.004, lambda p: g.radius(p) > 0.24))
+        brass, square = mat.metal(mat.BRASS, 0.3), (-0.25, -0.25, 0.25, 0.25)
+        m = mat.stamp(brass, dots, mat.XZ, square, Y > 0.67)
+        m = replace(m, bump=0.004 * np.cos(BEARING * 70) * (R > 0.24))
         return Part(g.disc(0.255, 0.055, 0.015, (0, 0.62, 0)), m)
     m = mat.metal(mat.STEEL, 0.3) if k == 2 else mat.plastic(ink("#2f7d4f"), 0.35)
-    m = replace(m, bump=ribs(44, 0.006, lambda p: p[1] < top + 0.08))
+    m = replace(m, bump=grip * (Y < top + 0.08))
     return Part(g.disc(0.105 if k == 2 else 0.095, 0.075, 0.015, (0, top + 0.035, 0)), m)
 
 
@@ -222,32 +188,23 @@ def bottle(rng: Rng, k: int) -> Product:
     v = BOTTLES[k]
     profile = np.array(OUTLINES[k].split(), float).reshape(-1, 2)
     body, top, r = g.solid(profile), profile[-1][1], profile[3][0]
-
-    def bubble(p: Array) -> Array:
-        return 0.002 * fbm(p[0], p[1], 30)
-
-    def absorb(p: Array) -> Array:  # coloured up to the level, fainter above
-        share = np.where(p[1] < v.full, 0.45, 0.45 * v.faint)
-        return v.thick * -np.log(np.clip(ink(v.fill), 0.02, 0.95)) * share
-
-    def sleeve(p: Array) -> Array:
-        tall = np.abs(p[1] - (v.low + v.high) / 2) - (v.high - v.low) / 2
-        wide = np.abs(g.bearing(p)) * r - v.half
-        return np.maximum(np.maximum(tall, wide), body(p) - 0.003)
-
-    if v.fill:
+    if v.fill:  # coloured up to the level, fainter above
+        share = g.where(Y < v.full, 0.45, 0.45 * v.faint)
+        absorb = v.thick * -np.log(np.clip(ink(v.fill), 0.02, 0.95)) * share
+        bubble = 0.002 * fbm(X, Y, 30)
         m = mat.Material(mat.plain(0), bubble, 0.04, 0.045, glass=absorb, index=1.33)
     elif k == 1:
         m = mat.plastic(ink("#e9e1d6"), 0.25)
     else:
-        paint = mat.plastic(ink("#31566b"))
-        m = mat.tint(mat.metal(ink("#c3cbd2")), g.above(0.12), paint)
+        m = mat.tint(mat.metal(ink("#c3cbd2")), Y > 0.12, mat.plastic(ink("#31566b")))
         m = replace(m, metal=False, f0=0.06, rough=0.2)
     size = (round(640 * 2 * v.half), round(640 * (v.high - v.low)))
     paper = art.label(rng, (v.brand, v.what, v.size), v.paper, v.ink, v.accent, size)
-    rect, uv = (-v.half, v.low, v.half, v.high), mat.wrap(r)
+    rect, uv, parts = (-v.half, v.low, v.half, v.high), mat.wrap(r), []
     if v.fill:
-        parts = [Part(sleeve, mat.stamp(mat.card(ink(v.paper)), paper, uv, rect))]
+        tall = abs(Y - (v.low + v.high) / 2) - (v.high - v.low) / 2
+        sleeve = g.overlap(tall, abs(BEARING) * r - v.half, body - 0.003)
+        parts.append(Part(sleeve, mat.stamp(mat.card(ink(v.paper)), paper, uv, rect)))
     else:
-        m, parts = mat.stamp(m, paper, uv, rect, g.beyond(2, 0)), []
+        m = mat.stamp(m, paper, uv, rect, Z > 0)
     return Product([*parts, cap(rng, k, top), Part(body, m)], (4, 18), (-25, 25))

@@ -52,6 +52,7 @@ def audit(args: argparse.Namespace) -> int:
     from damagenet.synth import audit as stage
 
     limits = config.Audit(limit=args.limit, folds=args.folds)
+    config.check(config.Config(audit=limits), "audit")
     result = stage.audit(args.dataset, limits)
     print(stage.table(result))
     if not result["passed"]:
@@ -142,6 +143,13 @@ STAGES = {
 }
 
 
+def _count(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     raw = argparse.RawDescriptionHelpFormatter
@@ -172,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("folders", nargs="*", metavar="DIR", help="intact products")
     one.add_argument("--damaged", nargs="+", default=[], metavar="DIR", help="broken products")
     one.add_argument("--out", type=Path, required=True, metavar="FILE", help="products.parquet")
-    one.add_argument("--workers", type=int, default=2, metavar="N")
+    one.add_argument("--workers", type=_count, default=2, metavar="N")
 
     one = stage(
         "build", "Build the four-cell dataset -> images/ masks/ manifest.parquet dataset.json",
@@ -180,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     one.add_argument("config", metavar="CONFIG")
     one.add_argument("overrides", nargs="*", metavar="key=value")
-    one.add_argument("--workers", type=int, default=2, metavar="N")
+    one.add_argument("--workers", type=_count, default=2, metavar="N")
     one.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME/dataset")
 
     one = stage(

@@ -196,7 +196,7 @@ def heatmap_gallery(dataset: str | Path, picks: Sequence[Mapping[str, Any]]) -> 
         mask = images.read_mask(Path(dataset) / str(pick["mask"])) > 127
         axes[row, column].imshow(image if mask.all() else outlined(image, mask))
         axes[row, column].set_title(
-            f"{pick['title']}  {pick['score']:.2f}\n{pick['cell']}\n{pick['kind']}, {pick['family']}",
+            "{title}  {score:.2f}\n{cell}\n{kind}, {family}".format(**pick),
             fontsize=7,
         )
         axes[row + 1, column].imshow(pick["heatmap"], cmap="inferno", vmin=0, vmax=1)
@@ -229,7 +229,7 @@ def differences(rendered: Sequence[Any], titles: Sequence[str] = (), gain: float
     gaps = [np.abs(image.astype(np.float32) - before).mean(axis=2) for image in after]
     changed = [np.clip(gap * gain / 255, 0, 1) for gap in gaps]
     named = [*titles, *[f"difference x {gain:g}"] * len(after)]
-    return tiles([*shown, *changed], named, len(after), size=13 / len(after))
+    return tiles([*shown, *changed], named, len(after), size=13 / max(3, len(after)))
 
 
 def picture_sizes(table: pd.DataFrame) -> Figure:

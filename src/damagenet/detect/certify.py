@@ -14,6 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from damagenet.config import Evaluate
 from damagenet.detect import metrics
 
+DIGITS = 6
+"""Scores are reported with so many digits, so thresholds are chosen on such scores."""
+
 Floats = NDArray[np.floating[Any]]
 
 
@@ -45,6 +48,7 @@ def choose_thresholds(scores: Floats, cells: NDArray[Any], config: Evaluate) -> 
         threshold, review_threshold, the false-alarm rates they were chosen for, and how many
         pictures they rest on, with the upper Clopper-Pearson bound of the flag rate.
     """
+    scores = np.round(scores, DIGITS)
     authentic = np.char.startswith(cells.astype(str), "authentic")
     damaged = cells == "authentic_damaged"
 
@@ -52,13 +56,15 @@ def choose_thresholds(scores: Floats, cells: NDArray[Any], config: Evaluate) -> 
         chosen = [metrics.threshold_at(scores[authentic], rate)]
         if damaged.sum() >= 20:
             chosen.append(metrics.threshold_at(scores[damaged], rate))
-        return min(max(chosen), 1.0)
+        # The next score up: rounding down would report the very pictures that must pass. A
+        # threshold just above 1 reports nothing, which is right where honest pictures score 1.
+        return (round(max(chosen) * 10**DIGITS) + 1) / 10**DIGITS
 
     flag, review = strict(config.false_alarm_rate), strict(config.review_rate)
     alarms = int((scores[authentic] >= flag).sum())
     return {
-        "threshold": round(flag, 6),
-        "review_threshold": round(min(review, flag), 6),
+        "threshold": flag,
+        "review_threshold": min(review, flag),
         "false_alarm_rate": config.false_alarm_rate,
         "review_false_alarm_rate": config.review_rate,
         "authentic_pictures": int(authentic.sum()),

@@ -226,7 +226,7 @@ def headline(table: list[dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def gallery(test: pd.DataFrame, heatmaps: dict[str, Any], each: int = 3) -> list[dict[str, Any]]:
+def gallery(test: pd.DataFrame, heatmaps: dict[str, Any], each: int = 3) -> list[dict[Any, Any]]:
     """Best and worst of both classes, for the eye: rows with their heatmaps and a title."""
     picked = []
     ai = test[(test.label == 1)].sort_values("score")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
     card = dataset.read_card(folder)
     manifest = dataset.read_manifest(folder)
     run = resume or config.run_dir
+    if resume and not (resume / "last.safetensors").is_file():
+        raise BadInput(f"{resume}: nothing to resume there; name a folder below runs/")
     identity = digest(config.train, config.seed, card["manifest_sha256"])
     log = run / "train.csv"
     state = _resume(run, identity)
@@ -54,7 +57,7 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
     torch.set_num_threads(settings.threads)
     torch.manual_seed(config.seed)
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
-    network = model.Network(settings).to(device, memory_format=torch.channels_last)
+    network = model.Network(settings).to(device).to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
@@ -95,7 +98,7 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
             safetensors.torch.save_file({k: v.contiguous() for k, v in batch.items()}, bad)
             raise BadInput(f"{bad}: the loss is {loss.item()} on this batch; lower train.lr")
         optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         scaler.step(optimizer)
@@ -159,9 +162,9 @@ def _loss(
     overlap = (probability * mask).sum((1, 2))
     dice = 1 - (2 * overlap + 1) / (probability.sum((1, 2)) + mask.sum((1, 2)) + 1)
     dice = (dice * label).sum() / label.sum().clamp(min=1)  # undefined without doctored pixels
-    return F.binary_cross_entropy_with_logits(logit, label) + settings.map_weight * (
-        pixels + 0.5 * dice
-    )
+    image_loss = F.binary_cross_entropy_with_logits(logit, label)
+    total: Tensor = image_loss + settings.map_weight * (pixels + 0.5 * dice)
+    return total
 
 
 @torch.no_grad()
@@ -169,8 +172,8 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
     """Exponential moving average of weights; running statistics are copied."""
     for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
         slow.lerp_(fast, 1 - decay)
-    for slow, fast in zip(average.buffers(), network.buffers(), strict=True):
-        slow.copy_(fast)
+    for kept, running in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(running)
 
 
 @torch.no_grad()
@@ -183,7 +186,7 @@ def infer(network: nn.Module, image: np.ndarray, device: torch.device) -> tuple[
 
 
 def validate(
-    network: nn.Module, folder: Path, rows: list[dict[str, Any]], device: torch.device
+    network: nn.Module, folder: Path, rows: Sequence[Mapping[Any, Any]], device: torch.device
 ) -> dict[str, float]:
     """Image AUC, true-positive rate at 5 % false alarms and pixel F1 on whole pictures."""
     logits, counts = [], []
@@ -221,8 +224,11 @@ def _resume(run: Path, identity: str) -> dict[str, Any] | None:
     path = run / "last.safetensors"
     if not path.is_file():
         return None
-    with safetensors.safe_open(path, "pt") as handle:
-        state: dict[str, Any] = json.loads(handle.metadata()["state"])
+    try:
+        with safetensors.safe_open(path, "pt") as handle:
+            state: dict[str, Any] = json.loads(handle.metadata()["state"])
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path}: damaged ({error}); delete {run} and train again") from None
     if state["identity"] != identity:
         raise BadInput(
             f"{run}: holds a run of another config or dataset; "

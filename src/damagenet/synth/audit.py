@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from damagenet import BadInput, images, runs
@@ -155,7 +156,8 @@ def probe(facts: pd.DataFrame, labels: pd.Series, groups: pd.Series, folds: int)
         tree = HistGradientBoostingClassifier(
             max_depth=3, max_iter=40, min_samples_leaf=leaf, random_state=0
         )
-        tree.fit(values[train], labels.iloc[train])
+        with threadpool_limits(1):  # more threads only wait for each other on so small a table
+            tree.fit(values[train], labels.iloc[train])
         # Ranks within a fold: folds differ in class balance, which is not the probe's doing.
         scores[held] = pd.Series(tree.predict_proba(values[held])[:, 1]).rank(pct=True)
     return float(roc_auc_score(labels, scores))

@@ -41,12 +41,14 @@ STRUCTURE = INTACT_FOLDERS | DAMAGED_FOLDERS | set("train test val data images i
 SHOT = re.compile(
     r"^(?P<item>.*[a-z].*?)[ _-]*(?:\(?\d{1,2}\)?|front|back|side|left|right|top|detail)$", re.I
 )
-GENERIC = re.compile(r"^(img|image|dsc[nf]?|photo|pic|picture|file|scan|untitled|p|i)[ _-]*\d*$", re.I)
+GENERIC = re.compile(r"^(img|image|dsc[nf]?|photo|pic|picture|file|scan|untitled)[ _-]*\d*$", re.I)
 PACKAGE_PHOTOS = {
-    "skimage": ("data/coffee.png", "data/motorcycle_left.png", "data/motorcycle_right.png"),
-    "sklearn": ("datasets/images/flower.jpg",),
+    "skimage/data/coffee.png": {"category": "mug", "licence": "CC0-1.0"},
+    "skimage/data/motorcycle_left.png": {"category": "motorcycle", "licence": "Middlebury Stereo 2014"},
+    "skimage/data/motorcycle_right.png": {"category": "motorcycle", "licence": "Middlebury Stereo 2014"},
+    "sklearn/datasets/images/flower.jpg": {"category": "flower", "licence": "CC-BY-2.0"},
 }
-"""Real photos that installed packages carry anyway."""
+"""Real photos that installed packages carry anyway, and what their makers say of them."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,10 @@ def default_folders() -> tuple[list[Path], list[Path]]:
 def package_photos() -> list[Path]:
     """Real photos inside the wheels of scikit-image and scikit-learn."""
     found = []
-    for package, files in PACKAGE_PHOTOS.items():
-        spec = importlib.util.find_spec(package)
+    for name in PACKAGE_PHOTOS:
+        spec = importlib.util.find_spec(name.split("/")[0])
         if spec and spec.origin:
-            found += [Path(spec.origin).parent / file for file in files]
+            found.append(Path(spec.origin).parents[1] / name)
     return [path for path in found if path.is_file()]
 
 
@@ -200,6 +202,9 @@ def _folders(path: Path, place: Path) -> tuple[str, ...]:
 
 def _sidecar(place: Path) -> dict[str, dict[str, str]]:
     """What a `sources.csv` in or above a folder says, by absolute path."""
+    for name, note in PACKAGE_PHOTOS.items():
+        if place.as_posix().endswith(name):
+            return {str(place.resolve()): note | {"package": name.split("/")[0]}}
     folder = (place if place.is_dir() else place.parent).resolve()
     for root in [folder, *folder.parents[:2]]:
         if (root / "sources.csv").is_file():
@@ -239,7 +244,7 @@ def _check(
             "path": str(path.resolve()),
             "condition": condition,
             "category": note.get("category") or (named[-1] if named else "unknown"),
-            "source": named[0] if len(named) >= 2 else root,
+            "source": note.get("package") or (named[0] if len(named) >= 2 else root),
             "licence": note.get("licence") or "unknown",
             "width": width,
             "height": height,

@@ -1,0 +1,254 @@
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT, settings
+
+from damagenet import __version__, cli, config, images
+
+STAGES = tuple(cli.STAGES)
+
+
+def command(*arguments, cwd=ROOT, **options):
+    """Run the program as a user would."""
+    line = [sys.executable, "-m", "damagenet", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, cwd=cwd, timeout=120, **options)
+
+
+@pytest.fixture
+def small(tmp_path, table):
+    """A config file of the tiny experiment, in a folder of its own."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(config.dump(settings(products={"table": str(table)})))
+    return path
+
+
+def test_the_stages_are_those_of_the_house_in_their_order():
+    assert STAGES == (
+        "products", "build", "audit", "train", "evaluate", "export", "predict", "review"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_help_shows_examples_that_parse_and_the_exit_codes(stage, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main([stage, "--help"])
+    text = capsys.readouterr().out
+    assert left.value.code == 0
+    assert "exit codes: 0 done; 1 " in text
+    lines = text.partition("examples:\n")[2].splitlines()
+    examples = [line for line in lines if line.startswith(f"  damagenet {stage} ")]
+    assert examples
+    for example in examples:
+        parts = shlex.split(example.partition(" > ")[0], comments=True)[1:]
+        args, rest = cli.parser().parse_known_args(parts)
+        assert args.call is cli.STAGES[stage] and all("=" in r for r in rest)
+
+
+def test_the_version_is_told_without_loading_anything_heavy():
+    found = command("--version")
+    assert (found.returncode, found.stdout.strip()) == (0, f"damagenet {__version__}")
+
+
+def test_importing_the_command_line_pulls_in_no_heavy_library():
+    code = (
+        "import sys, damagenet.cli as c; c.parser()\n"
+        "heavy = {'torch', 'timm', 'pandas', 'cv2', 'sklearn', 'onnxruntime', 'albumentations'}\n"
+        "print(*heavy & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["fly"], ["build"], ["predict"], ["evaluate"], ["products"], ["audit", "a", "b"],
+        ["train", "x.yaml", "--fast"], ["build", "x.yaml", "--workers", "two"],
+        ["build", "x.yaml", "--workers", "0"], ["products", "--out", "x", "--workers", "-1"],
+    ],
+)  # fmt: skip
+def test_wrong_usage_exits_with_2(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2
+    assert "usage: damagenet" in capsys.readouterr().err
+
+
+def bad(tmp_path, small, exported):
+    """Commands whose input is bad, each with what its one line must say."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "foreign.onnx").write_bytes(b"not a model")
+    gone, model = tmp_path / "gone", exported / "detector.onnx"
+    return {
+        "unknown key": (["build", small, "build.long_sid=200"], "did you mean build.long_side?"),
+        "override after options": (["build", small, "--workers", "1", "sed=1"], "mean seed?"),
+        "wrong type": (["train", small, "train.steps=many"], "train.steps must be int"),
+        "missing config": (["train", gone], "no such config file"),
+        "missing folder": (["products", gone, "--out", tmp_path / "p"], "no such folder"),
+        "zero products": (["products", tmp_path / "empty", "--out", tmp_path / "p"], "zero"),
+        "too few folds": (["audit", gone, "--folds", "1"], "audit.folds must be at least 2"),
+        "missing dataset": (["audit", gone], "no such dataset; make it with"),
+        "train without dataset": (["train", small, "--data", gone], "no such dataset"),
+        "evaluate no run": (["evaluate", tmp_path / "empty"], "not a run folder; train first"),
+        "export no run": (["export", tmp_path / "empty"], "evaluate first"),
+        "missing model": (["predict", small, "--model", gone], "no such model file"),
+        "foreign model": (
+            ["predict", small, "--model", tmp_path / "foreign.onnx"], "not a model that can be",
+        ),
+        "no photos": (["predict", tmp_path / "empty", "--model", model], "no photos found"),
+        "no match": (["predict", tmp_path / "*.jpg", "--model", model], "no photos found"),
+        "missing claim": (
+            ["review", gone, "--model", model, "--out", tmp_path / "r.html"], "no such file",
+        ),
+    }  # fmt: skip
+
+
+NAMES = (
+    "unknown key", "override after options", "wrong type", "missing config", "missing folder",
+    "zero products", "too few folds", "missing dataset", "train without dataset", "evaluate no run",
+    "export no run", "missing model", "foreign model", "no photos", "no match", "missing claim",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_input_exits_with_1_and_one_line(name, tmp_path, small, exported, capsys):
+    arguments, message = bad(tmp_path, small, exported)[name]
+    assert cli.main(list(map(str, arguments))) == 1
+    out, err = capsys.readouterr()
+    lines = [line for line in err.splitlines() if line and not line.startswith("products:")]
+    assert len(lines) == 1 and not out, err
+    assert lines[0].startswith(f"damagenet {arguments[0]}: ") and message in lines[0]
+
+
+def test_every_kind_of_bad_input_is_tried(tmp_path, small, exported):
+    assert tuple(bad(tmp_path, small, exported)) == NAMES
+
+
+def test_products_counts_what_it_kept_and_names_what_it_refused(inbox, tmp_path, capsys):
+    out = tmp_path / "out" / "products.parquet"
+    assert cli.main(["products", str(inbox), "--out", str(out), "--workers", "1"]) == 0
+    text, errors = capsys.readouterr()
+    assert "1 photos (1 intact), 1 groups, 1 sources; 2 refused" in text
+    assert "refused" in errors and "cut.jpg: damaged" in errors and "text.jpg" in errors
+    assert len(pd.read_parquet(out)) == 1
+    assert len(pd.read_csv(out.with_suffix(".refused.csv"))) == 2
+
+
+def test_build_prints_its_cells(small, built, manifest, tmp_path, capsys):
+    out = tmp_path / "dataset"
+    assert cli.main(["build", str(small), "--workers", "1", "--out", str(out)]) == 0
+    assert f"{out}: {len(manifest)} pictures" in capsys.readouterr().out
+    assert (out / "manifest.parquet").read_bytes() == (built / "manifest.parquet").read_bytes()
+
+
+def test_an_interrupted_build_says_how_to_go_on(small, tmp_path):
+    out = tmp_path / "dataset"
+    line = [sys.executable, "-m", "damagenet", "build", small, "--workers", "1", "--out", out]
+    process = subprocess.Popen(list(map(str, line)), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(out.glob(".parts/*.json")) and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "interrupted; run the same command again to go on" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
+def test_predict_gives_a_record_for_every_file_and_needs_no_torch(inbox, exported, tmp_path):
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'timm', 'albumentations', 'sklearn', 'pandas'):\n"
+        "    sys.modules[name] = None  # importing it is an error now\n"
+        "from damagenet.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["predict", inbox, tmp_path / "gone.jpg", "--json", "--threads", "1"]
+    arguments += ["--model", exported / "detector.onnx", "--heatmaps", tmp_path / "maps"]
+    line = [sys.executable, "-c", code, *map(str, arguments)]
+    found = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 1, found.stderr
+    records = {
+        record["path"].rsplit("/", 1)[1]: record
+        for record in map(json.loads, found.stdout.splitlines())
+    }
+    assert set(records) == {"cut.jpg", "good.jpg", "text.jpg", "gone.jpg"}
+    good = records.pop("good.jpg")
+    assert {"path", "score", "verdict", "threshold", "regions"} <= set(good) and "error" not in good
+    assert 0 <= good["score"] <= 1 and good["verdict"] in ("pass", "review", "flag")
+    assert images.read(good["heatmap"]).shape[2] == 3
+    for name, record in records.items():
+        assert set(record) == {"path", "error"} and name in record["error"]
+    assert "3 of 4 files could not be scored" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_predict_is_done_when_every_file_was_scored(inbox, exported, capsys):
+    model = str(exported / "detector.onnx")
+    assert cli.main(["predict", str(inbox / "good.jpg"), "--model", model]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["path"].endswith("good.jpg")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(inbox, exported):
+    line = [
+        sys.executable,
+        "-m",
+        "damagenet",
+        "predict",
+        *[str(inbox / "good.jpg")] * 2,
+        str(inbox),
+    ]
+    line += ["--model", str(exported / "detector.onnx")]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        run.stdout.close()
+        errors = run.stderr.read()
+        assert run.wait(timeout=60) == 0
+    assert "Traceback" not in errors and "BrokenPipe" not in errors
+
+
+def test_an_oversized_photo_gives_one_line_and_no_warning(tmp_path, exported):
+    from test_images import png_of
+
+    (tmp_path / "huge.png").write_bytes(png_of(10_000, 9_000))
+    found = command("predict", tmp_path / "huge.png", "--model", exported / "detector.onnx")
+    assert found.returncode == 1 and "megapixels" in json.loads(found.stdout)["error"]
+    assert found.stderr.splitlines() == ["1 of 1 files could not be scored"]
+
+
+def test_evaluate_prints_the_headline(trained, built, tmp_path, capsys):
+    run = shutil.copytree(trained, tmp_path / "run")
+    assert cli.main(["evaluate", str(run), "--data", str(built)]) == 0
+    text = capsys.readouterr().out
+    assert "image_auc" in text and "vs real_damage" in text
+    assert str(run / "metrics.json") in text and (run / "metrics.json").is_file()
+
+
+def test_review_writes_its_report_and_a_json_beside_it(inbox, exported, tmp_path, capsys):
+    model, report = str(exported / "detector.onnx"), tmp_path / "report.html"
+    photo = str(inbox / "good.jpg")
+    assert cli.main(["review", photo, "--model", model, "--out", str(report)]) == 0
+    found = json.loads(report.with_suffix(".json").read_text())
+    assert (
+        found["verdict"] in ("pass", "review", "flag")
+        and found["verdict"] in capsys.readouterr().out
+    )
+    assert report.read_text().lstrip().lower().startswith("<!doctype html>")
+
+
+def test_the_module_and_the_command_are_the_same():
+    script = Path(sys.executable).with_name("damagenet")
+    if not script.exists():
+        pytest.skip("the package is not installed")
+    found = subprocess.run([script, "--version"], capture_output=True, text=True)
+    assert found.stdout == command("--version").stdout

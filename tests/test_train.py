@@ -1,0 +1,189 @@
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors
+import torch
+from conftest import rewrite, settings
+from safetensors.torch import load_file
+
+from damagenet import BadInput, config, images, runs
+from damagenet.detect import model
+from damagenet.detect.train import schedule, train, update_average
+from damagenet.synth import dataset
+
+
+def weights(run, name="best"):
+    """The weights of a run as bytes, whatever its metadata says about commits."""
+    return {
+        key: tensor.numpy().tobytes()
+        for key, tensor in load_file(run / f"{name}.safetensors").items()
+    }
+
+
+def times(run):
+    return {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+
+
+def test_a_run_holds_what_the_house_promises(trained, built):
+    names = {path.name for path in trained.iterdir()}
+    assert names == {
+        "config.yaml", "environment.json", "train.csv", "last.safetensors", "best.safetensors"
+    }  # fmt: skip
+    assert config.load(trained / "config.yaml") == settings()
+    facts = runs.read_json(trained / "environment.json", "")
+    assert (facts["seed"], facts["threads"], facts["device"]) == (3, 1, "cpu")
+    assert facts["dataset"] == dataset.read_card(built)["manifest_sha256"]
+    assert {"commit", "versions", "machine", "python"} <= set(facts)
+
+
+def test_the_log_has_a_row_for_every_evaluation(trained):
+    log = pd.read_csv(trained / "train.csv")
+    assert list(log.columns) == ["step", "loss", "auc", "tpr_at_5", "pixel_f1"]
+    assert log.step.tolist() == [2, 4, 6]
+    assert np.isfinite(log.to_numpy()).all()
+    assert log.auc.between(0, 1).all() and (log.loss > 0).all()
+
+
+def test_the_best_weights_are_those_of_the_best_evaluation(trained, built):
+    log = pd.read_csv(trained / "train.csv")
+    best = log.loc[log.auc.idxmax()]
+    _, facts = model.load(trained / "best.safetensors")
+    assert facts["step"] == best.step and facts["val"]["auc"] == best.auc
+    assert facts["seed"] == 3
+    assert facts["dataset"] == dataset.read_card(built)["manifest_sha256"]
+
+
+def test_no_file_of_a_run_is_a_pickle(trained):
+    for path in trained.glob("*.safetensors"):
+        with safetensors.safe_open(path, "pt") as handle:
+            assert handle.metadata()
+
+
+def test_the_same_seed_gives_the_same_weights(trained, built, tmp_path):
+    again = train(settings(), built, tmp_path / "again")
+    assert weights(again) == weights(trained) and weights(again, "last") == weights(trained, "last")
+    assert (again / "train.csv").read_bytes() == (trained / "train.csv").read_bytes()
+
+
+def test_another_seed_gives_other_weights(trained, built, tmp_path):
+    other = train(settings(seed=4), built, tmp_path / "other")
+    assert weights(other) != weights(trained)
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_weights(trained, built, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(config.dump(settings()))
+    command = [sys.executable, "-m", "damagenet", "train", "tiny.yaml", "--data", str(built)]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    run = tmp_path / "runs" / "tiny"
+    deadline = time.monotonic() + 120
+    while not (run / "last.safetensors").is_file() and time.monotonic() < deadline:
+        assert process.poll() is None, "training ended before it could be killed"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with safetensors.safe_open(run / "last.safetensors", "pt") as handle:
+        state = json.loads(handle.metadata()["state"])
+    assert state["step"] < 6 and not state["finished"], "it was too late to interrupt it"
+    assert train(settings(), built, run) == run
+    assert weights(run) == weights(trained) and weights(run, "last") == weights(trained, "last")
+    assert (run / "train.csv").read_bytes() == (trained / "train.csv").read_bytes()
+
+
+def test_a_finished_run_is_left_alone(trained, built):
+    before = times(trained)
+    assert train(settings(), built, trained) == trained
+    assert times(trained) == before
+
+
+@pytest.mark.parametrize("change", [{"seed": 9}, {"train": {"lr": 0.001}}])
+def test_a_run_of_another_config_is_not_overwritten(trained, built, change):
+    before = times(trained)
+    with pytest.raises(BadInput, match="holds a run of another config or dataset; delete it"):
+        train(settings(**change), built, trained)
+    assert times(trained) == before
+
+
+def test_a_run_of_another_dataset_is_not_continued(trained, copied, manifest):
+    rewrite(copied, manifest.iloc[::-1])
+    with pytest.raises(BadInput, match="another config or dataset"):
+        train(settings(), copied, trained)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 40])
+def test_a_damaged_state_is_named_with_its_remedy(trained, built, tmp_path, content):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "last.safetensors").write_bytes(content)
+    with pytest.raises(BadInput, match=r"last\.safetensors: damaged.*delete"):
+        train(settings(), built, run)
+
+
+def test_training_stops_when_validation_no_longer_improves(built, tmp_path):
+    change = {"steps": 40, "eval_every": 1, "patience": 1}
+    run = train(settings(train=change), built, tmp_path / "run")
+    log = pd.read_csv(run / "train.csv")
+    assert len(log) < 40
+    assert log.auc.iloc[-1] <= log.auc.iloc[:-1].max()
+    assert log.auc.iloc[:-1].is_monotonic_increasing
+    assert train(settings(train=change), built, run) == run  # and it counts as finished
+
+
+def test_a_loss_that_is_not_finite_is_reported_with_its_batch(built, tmp_path):
+    with pytest.raises(
+        BadInput, match=r"bad-batch-\d+\.safetensors: the loss is .* lower train\.lr"
+    ):
+        train(settings(train={"lr": 1e30}), built, tmp_path / "run")
+    (batch,) = (tmp_path / "run").glob("bad-batch-*.safetensors")
+    assert load_file(batch)["image"].dtype == torch.uint8
+
+
+def test_no_dataset_is_bad_input_before_anything_is_written(tmp_path):
+    with pytest.raises(BadInput, match="no such dataset"):
+        train(settings(), tmp_path / "gone", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_bad_input_before_anything_is_written(built, tmp_path):
+    with pytest.raises(BadInput, match=r"train\.device=cuda"):
+        train(settings(train={"device": "cuda"}), built, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_trace_that_is_there_is_learnt(copied, manifest, tmp_path):
+    # Coarse noise in the doctored pixels instead of a decoder's trace: nobody could miss it.
+    for row in manifest[manifest.label == 1].to_dict("records"):
+        image, mask = dataset.read_pair(copied, row)
+        noise = runs.rng_for(0, row["image"]).choice([-40, 40], image.shape)
+        loud = np.where(mask[..., None], np.clip(image + noise, 0, 255), image).astype(np.uint8)
+        images.write(copied / row["image"], loud, quality=95)
+    change = {"steps": 50, "eval_every": 25, "lr": 0.005, "ema": 0.9, "augment": 0.0}
+    run = train(settings(train=change), copied, tmp_path / "run")
+    log = pd.read_csv(run / "train.csv")
+    assert log.loss.iloc[-1] < 0.7 * log.loss.iloc[0]
+    assert log.auc.max() > 0.9 and log.pixel_f1.max() > 0.5
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero():
+    rates = [schedule(step, 200) for step in range(1, 201)]
+    assert rates[9] == 1 == max(rates) and rates[-1] == pytest.approx(0, abs=1e-12)
+    assert rates[:10] == sorted(rates[:10]) and rates[9:] == sorted(rates[9:], reverse=True)
+    assert schedule(1, 1) == 1
+
+
+def test_the_average_follows_weights_and_copies_statistics():
+    slow, fast = torch.nn.BatchNorm1d(3), torch.nn.BatchNorm1d(3)
+    with torch.no_grad():
+        fast.weight.fill_(2.0)
+        fast.running_mean.fill_(5.0)
+    update_average(slow, fast, 0.9)
+    assert torch.allclose(slow.weight, torch.full((3,), 1.1))
+    assert torch.equal(slow.running_mean, fast.running_mean)
+    assert torch.equal(fast.weight, torch.full((3,), 2.0))
