@@ -1,7 +1,4 @@
-"""Print the four numbers that matter and what to open.
-
-    python scripts/summary.py runs/demo
-"""
+"""Print the four numbers that matter and what to open: python scripts/summary.py runs/demo."""
 
 import argparse
 from pathlib import Path

@@ -4,6 +4,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy and torch read it
 
+import contextlib
 import io
 import shutil
 from pathlib import Path
@@ -81,6 +82,14 @@ def rewrite(folder, manifest):
     runs.write_json(folder / "dataset.json", card)
 
 
+def train_in(place, config, folder, resume=None):
+    """Train with `runs/` in a folder of its own; the run."""
+    from damagenet.detect.train import train
+
+    with contextlib.chdir(place):
+        return Path(place) / train(config, folder, resume)
+
+
 def pictures_in(folder):
     return sorted((folder / "images").iterdir())
 
@@ -145,9 +154,7 @@ def copied(built, tmp_path):
 @pytest.fixture(scope="session")
 def trained(built, tmp_path_factory):
     """A trained run; read only."""
-    from damagenet.detect.train import train
-
-    return train(settings(), built, tmp_path_factory.mktemp("runs") / "tiny")
+    return train_in(tmp_path_factory.mktemp("trained"), settings(), built)
 
 
 @pytest.fixture(scope="session")

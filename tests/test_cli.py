@@ -83,54 +83,37 @@ def test_wrong_usage_exits_with_2(arguments, capsys, tmp_path, monkeypatch):
     assert "usage: damagenet" in capsys.readouterr().err
 
 
-def bad(tmp_path, small, exported):
-    """Commands whose input is bad, each with what its one line must say."""
+BAD_INPUT = {
+    "build {small} build.long_sid=200": "did you mean build.long_side?",
+    "build {small} --workers 1 sed=1": "did you mean seed?",  # an override after options
+    "build {small} build.topologies=ful --out {tmp}/d --workers 1": "did you mean full?",
+    "train {small} train.steps=many": "train.steps must be int",
+    "train {small} --data {tmp}/gone": "no such dataset; make it with",
+    "train {tmp}/gone.yaml": "no such config file",
+    "products {tmp}/gone --out {tmp}/p": "no such folder",
+    "products {tmp}/empty --out {tmp}/p": "zero products",
+    "audit {tmp}/gone": "no such dataset; make it with",
+    "audit {tmp}/gone --folds 1": "audit.folds must be at least 2",
+    "evaluate {tmp}/empty": "not a run folder; train first",
+    "export {tmp}/empty": "evaluate first",
+    "predict {small} --model {tmp}/gone.onnx": "no such model file",
+    "predict {small} --model {small}": "not a model that can be opened",
+    "predict {tmp}/empty --model {model}": "no photos found",
+    "predict {tmp}/*.jpg --model {model}": "no photos found",
+    "review {tmp}/gone.jpg --model {model} --out {tmp}/r.html": "no such file",
+}
+
+
+@pytest.mark.parametrize("line", BAD_INPUT)
+def test_bad_input_exits_with_1_and_one_line(line, tmp_path, small, exported, capsys):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "foreign.onnx").write_bytes(b"not a model")
-    gone, model = tmp_path / "gone", exported / "detector.onnx"
-    return {
-        "unknown key": (["build", small, "build.long_sid=200"], "did you mean build.long_side?"),
-        "override after options": (["build", small, "--workers", "1", "sed=1"], "mean seed?"),
-        "wrong type": (["train", small, "train.steps=many"], "train.steps must be int"),
-        "missing config": (["train", gone], "no such config file"),
-        "missing folder": (["products", gone, "--out", tmp_path / "p"], "no such folder"),
-        "zero products": (["products", tmp_path / "empty", "--out", tmp_path / "p"], "zero"),
-        "too few folds": (["audit", gone, "--folds", "1"], "audit.folds must be at least 2"),
-        "missing dataset": (["audit", gone], "no such dataset; make it with"),
-        "train without dataset": (["train", small, "--data", gone], "no such dataset"),
-        "evaluate no run": (["evaluate", tmp_path / "empty"], "not a run folder; train first"),
-        "export no run": (["export", tmp_path / "empty"], "evaluate first"),
-        "missing model": (["predict", small, "--model", gone], "no such model file"),
-        "foreign model": (
-            ["predict", small, "--model", tmp_path / "foreign.onnx"], "not a model that can be",
-        ),
-        "no photos": (["predict", tmp_path / "empty", "--model", model], "no photos found"),
-        "no match": (["predict", tmp_path / "*.jpg", "--model", model], "no photos found"),
-        "missing claim": (
-            ["review", gone, "--model", model, "--out", tmp_path / "r.html"], "no such file",
-        ),
-    }  # fmt: skip
-
-
-NAMES = (
-    "unknown key", "override after options", "wrong type", "missing config", "missing folder",
-    "zero products", "too few folds", "missing dataset", "train without dataset", "evaluate no run",
-    "export no run", "missing model", "foreign model", "no photos", "no match", "missing claim",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_bad_input_exits_with_1_and_one_line(name, tmp_path, small, exported, capsys):
-    arguments, message = bad(tmp_path, small, exported)[name]
-    assert cli.main(list(map(str, arguments))) == 1
+    places = {"tmp": tmp_path, "small": small, "model": exported / "detector.onnx"}
+    arguments = [part.format(**places) for part in line.split()]
+    assert cli.main(arguments) == 1
     out, err = capsys.readouterr()
-    lines = [line for line in err.splitlines() if line and not line.startswith("products:")]
+    lines = [text for text in err.splitlines() if text and not text.startswith("products:")]
     assert len(lines) == 1 and not out, err
-    assert lines[0].startswith(f"damagenet {arguments[0]}: ") and message in lines[0]
-
-
-def test_every_kind_of_bad_input_is_tried(tmp_path, small, exported):
-    assert tuple(bad(tmp_path, small, exported)) == NAMES
+    assert lines[0].startswith(f"damagenet {arguments[0]}: ") and BAD_INPUT[line] in lines[0]
 
 
 def test_products_counts_what_it_kept_and_names_what_it_refused(inbox, tmp_path, capsys):
@@ -143,11 +126,11 @@ def test_products_counts_what_it_kept_and_names_what_it_refused(inbox, tmp_path,
     assert len(pd.read_csv(out.with_suffix(".refused.csv"))) == 2
 
 
-def test_build_prints_its_cells(small, built, manifest, tmp_path, capsys):
-    out = tmp_path / "dataset"
-    assert cli.main(["build", str(small), "--workers", "1", "--out", str(out)]) == 0
-    assert f"{out}: {len(manifest)} pictures" in capsys.readouterr().out
-    assert (out / "manifest.parquet").read_bytes() == (built / "manifest.parquet").read_bytes()
+def test_build_prints_its_cells(small, copied, manifest, capsys):
+    assert cli.main(["build", str(small), "--workers", "1", "--out", str(copied)]) == 0
+    out, err = capsys.readouterr()
+    assert "already complete" in out + err and f"{copied}: {len(manifest)} pictures" in out
+    assert all(cell in out for cell in manifest.cell) and "train" in out
 
 
 def test_an_interrupted_build_says_how_to_go_on(small, tmp_path):
@@ -161,8 +144,7 @@ def test_an_interrupted_build_says_how_to_go_on(small, tmp_path):
     process.send_signal(signal.SIGINT)
     errors = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert "interrupted; run the same command again to go on" in errors.splitlines()[-1]
-    assert "Traceback" not in errors
+    assert errors.splitlines()[-1] == "interrupted; run the same command again to go on"
 
 
 def test_predict_gives_a_record_for_every_file_and_needs_no_torch(inbox, exported, tmp_path):

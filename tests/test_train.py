@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import safetensors
 import torch
-from conftest import rewrite, settings
+from conftest import rewrite, settings, train_in
 from safetensors.torch import load_file
 
 from damagenet import BadInput, config, images, runs
@@ -67,13 +67,13 @@ def test_no_file_of_a_run_is_a_pickle(trained):
 
 
 def test_the_same_seed_gives_the_same_weights(trained, built, tmp_path):
-    again = train(settings(), built, tmp_path / "again")
+    again = train_in(tmp_path, settings(), built)
     assert weights(again) == weights(trained) and weights(again, "last") == weights(trained, "last")
     assert (again / "train.csv").read_bytes() == (trained / "train.csv").read_bytes()
 
 
 def test_another_seed_gives_other_weights(trained, built, tmp_path):
-    other = train(settings(seed=4), built, tmp_path / "other")
+    other = train_in(tmp_path, settings(seed=4), built)
     assert weights(other) != weights(trained)
 
 
@@ -127,7 +127,7 @@ def test_a_damaged_state_is_named_with_its_remedy(trained, built, tmp_path, cont
 
 def test_training_stops_when_validation_no_longer_improves(built, tmp_path):
     change = {"steps": 40, "eval_every": 1, "patience": 1}
-    run = train(settings(train=change), built, tmp_path / "run")
+    run = train_in(tmp_path, settings(train=change), built)
     log = pd.read_csv(run / "train.csv")
     assert len(log) < 40
     assert log.auc.iloc[-1] <= log.auc.iloc[:-1].max()
@@ -139,22 +139,27 @@ def test_a_loss_that_is_not_finite_is_reported_with_its_batch(built, tmp_path):
     with pytest.raises(
         BadInput, match=r"bad-batch-\d+\.safetensors: the loss is .* lower train\.lr"
     ):
-        train(settings(train={"lr": 1e30}), built, tmp_path / "run")
-    (batch,) = (tmp_path / "run").glob("bad-batch-*.safetensors")
+        train_in(tmp_path, settings(train={"lr": 1e30}), built)
+    (batch,) = tmp_path.glob("runs/tiny/bad-batch-*.safetensors")
     assert load_file(batch)["image"].dtype == torch.uint8
+
+
+def test_there_must_be_something_to_resume(built, tmp_path):
+    with pytest.raises(BadInput, match="gone: nothing to resume there"):
+        train(settings(), built, tmp_path / "gone")
 
 
 def test_no_dataset_is_bad_input_before_anything_is_written(tmp_path):
     with pytest.raises(BadInput, match="no such dataset"):
-        train(settings(), tmp_path / "gone", tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+        train_in(tmp_path, settings(), tmp_path / "gone")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_bad_input_before_anything_is_written(built, tmp_path):
     with pytest.raises(BadInput, match=r"train\.device=cuda"):
-        train(settings(train={"device": "cuda"}), built, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+        train_in(tmp_path, settings(train={"device": "cuda"}), built)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_trace_that_is_there_is_learnt(copied, manifest, tmp_path):
@@ -165,7 +170,7 @@ def test_a_trace_that_is_there_is_learnt(copied, manifest, tmp_path):
         loud = np.where(mask[..., None], np.clip(image + noise, 0, 255), image).astype(np.uint8)
         images.write(copied / row["image"], loud, quality=95)
     change = {"steps": 50, "eval_every": 25, "lr": 0.005, "ema": 0.9, "augment": 0.0}
-    run = train(settings(train=change), copied, tmp_path / "run")
+    run = train_in(tmp_path, settings(train=change), copied)
     log = pd.read_csv(run / "train.csv")
     assert log.loss.iloc[-1] < 0.7 * log.loss.iloc[0]
     assert log.auc.max() > 0.9 and log.pixel_f1.max() > 0.5

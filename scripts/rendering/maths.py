@@ -22,7 +22,7 @@ Rng = np.random.Generator
 class Field(NDArrayOperatorsMixin):
     """A quantity at points (3, n): a distance or height (n,), a colour or other points (3, n).
 
-    Made from a function of points. Fields are calculated with like numbers, also by numpy's functions: `abs(X) < 0.1` is the field
+    Fields are calculated with like numbers, also by numpy's functions: `abs(X) < 0.1` is the field
     of that test. The last values are kept, so that a field used twice in a formula is found once.
     """
 
@@ -30,6 +30,7 @@ class Field(NDArrayOperatorsMixin):
     last: tuple[Array | None, Array | None] = (None, None)
 
     def __call__(self, p: Array) -> Array:
+        """Values at `p`."""
         if self.last[0] is not p:
             self.last = p, self.function(p)
         return self.last[1]

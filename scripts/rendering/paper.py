@@ -97,6 +97,5 @@ def book(rng: Rng, k: int) -> Product:
     if k == 2:  # standing on its lower edge, front towards the camera
         standing = volume(2, (0.36, 0.06, 0.5), g.turned(P, 0, 90, (0, 0.5, 0)))
         return Product(standing, (8, 22), (-48, -25))
-    return Product(
-        volume(k, (0.37, 0.05 + 0.02 * k, 0.5), P), (36, 60), (-40, -12) if k else (15, 40)
-    )
+    lying = volume(k, (0.37, 0.05 + 0.02 * k, 0.5), P)
+    return Product(lying, (36, 60), (-40, -12) if k else (15, 40))

@@ -27,7 +27,3 @@ class Product:
     elevation: Span = (12, 34)
     azimuth: Span = (-40, 40)
     bulb: Point | None = None
-
-
-def single(distance: Field, material: Material, elevation: Span, azimuth: Span) -> Product:
-    return Product([Part(distance, material)], elevation, azimuth)

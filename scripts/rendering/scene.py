@@ -119,24 +119,20 @@ def furnish(rng: Rng) -> tuple[Material, Material, float]:
     tilted = (c * X - s * Z + 3, s * X + c * Z + 2)
     sweep = replace(plaster(tone, LEVEL, 0.7), bump=None)
     wall = plaster(tone, (X + 1, Y))
-    match int(rng.choice(8, p=[0.3, 0.17, 0.12, 0.1, 0.1, 0.07, 0.07, 0.07])):
-        case 0:
-            return sweep, replace(wall, bump=None), 1.1
-        case 1:
-            return wood(ink("#8a5c36"), ink("#c39a68"), tilted, 0.42), wall, 0.02
-        case 2:
-            return wood(ink("#33231a"), ink("#6d4a33"), tilted, 0.5, 0.28), wall, 0.02
-        case 3:
-            return cloth(ink(str(rng.choice(LINENS.split()))), tilted, 48, 0.09), wall, 0.6
-        case 4:
-            return marble(ink("#e6e4e0"), ink("#7d8288"), tilted), wall, 0.02
-        case 5:
-            return marble(ink("#2c3033"), ink("#aab0b3"), tilted), wall, 0.02
-        case 6:
-            return plaster(ink("#8f8d88"), tilted, 0.5), wall, 0.02
-        case _:
-            boards = wood(ink("#6d4b30"), ink("#a67d54"), (Y, X), 0.5)
-            return sweep, boards, 0.02
+    n = int(rng.choice(8, p=[0.3, 0.17, 0.12, 0.1, 0.1, 0.07, 0.07, 0.07]))
+    linen = ink(str(rng.choice(LINENS.split()))) if n == 3 else tone
+    floors = (
+        sweep,
+        wood(ink("#8a5c36"), ink("#c39a68"), tilted, 0.42),
+        wood(ink("#33231a"), ink("#6d4a33"), tilted, 0.5, 0.28),
+        cloth(linen, tilted, 48, 0.09),
+        marble(ink("#e6e4e0"), ink("#7d8288"), tilted),
+        marble(ink("#2c3033"), ink("#aab0b3"), tilted),
+        plaster(ink("#8f8d88"), tilted, 0.5),
+        sweep,
+    )
+    walls = {0: replace(wall, bump=None), 7: wood(ink("#6d4b30"), ink("#a67d54"), (Y, X), 0.5)}
+    return floors[n], walls.get(n, wall), {0: 1.1, 3: 0.6}.get(n, 0.02)
 
 
 def studio(rng: Rng, product: Product, azimuth: float) -> Scene:

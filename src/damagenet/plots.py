@@ -82,7 +82,9 @@ def twins(manifest: pd.DataFrame, dataset: str | Path, products: int = 4) -> Fig
     return tiles(pictures, titles, 4)
 
 
-def outlined(image: Array, mask: NDArray[np.bool_], colour: tuple[int, ...] = (255, 0, 80)) -> Array:
+def outlined(
+    image: Array, mask: NDArray[np.bool_], colour: tuple[int, ...] = (255, 0, 80)
+) -> Array:
     """A picture with the border of a region drawn on it."""
     inner = mask.copy()
     for axis in (0, 1):
@@ -105,7 +107,11 @@ def training_curve(log: pd.DataFrame) -> Figure:
     left, right = figure.subplots(1, 2)
     left.plot(log.step, log.loss, marker="o", color="#444")
     left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
-    for column, name in (("auc", "image AUC"), ("tpr_at_5", "TPR at 5 %"), ("pixel_f1", "pixel F1")):
+    for column, name in (
+        ("auc", "image AUC"),
+        ("tpr_at_5", "TPR at 5 %"),
+        ("pixel_f1", "pixel F1"),
+    ):
         right.plot(log.step, log[column], marker="o", label=name)
     right.set(xlabel="step", ylabel="validation", ylim=(0, 1))
     right.legend()
@@ -114,7 +120,8 @@ def training_curve(log: pd.DataFrame) -> Figure:
 
 def roc(scored: pd.DataFrame) -> Figure:
     """ROC curves: doctored against each authentic cell; the honest buyers' curve is the one that
-    counts. The shaded band is the 5 % of false alarms a queue might stand."""
+    counts. The shaded band is the 5 % of false alarms a queue might stand.
+    """
     figure = Figure(figsize=(5, 4.6), layout="constrained")
     axis = figure.subplots()
     doctored = scored[scored.label == 1].logit.to_numpy()

@@ -1,0 +1,1 @@
+"""Learn: train, measure, calibrate and export the detector; torch lives here and only here."""

@@ -50,9 +50,7 @@ def evaluate(run: Path, folder: Path | None = None, config: Config | None = None
     wanted = manifest[manifest.split.isin(["val", config.evaluate.split])].reset_index(drop=True)
     scored, heatmaps = predict(network, folder, wanted, device, config.evaluate.split)
     validation = scored[scored.split == "val"]
-    calibration = certify.fit_calibration(
-        validation.logit.to_numpy(), validation.label.to_numpy()
-    )
+    calibration = certify.fit_calibration(validation.logit.to_numpy(), validation.label.to_numpy())
     scored["score"] = certify.calibrated(scored.logit.to_numpy(), calibration)
     validation = scored[scored.split == "val"]
     thresholds = certify.choose_thresholds(
@@ -192,8 +190,10 @@ def exchange_gap(t: Columns) -> float:
 
 
 def damage_bias_gap(t: Columns) -> float:
-    """|AUC(doctored_other vs authentic_intact) - AUC(doctored_damage vs authentic_damaged)|; a
-    detector of damage, rather than of doctoring, scores the second pair lower."""
+    """|AUC(doctored_other vs authentic_intact) - AUC(doctored_damage vs authentic_damaged)|.
+
+    A detector of damage, rather than of doctoring, scores the second pair lower.
+    """
     pairs = (("doctored_other", "authentic_intact"), ("doctored_damage", "authentic_damaged"))
     other, damage = (_auc(t, np.isin(t["cell"], pair)) for pair in pairs)
     return abs(other - damage)

@@ -38,8 +38,10 @@ def average_precision(labels: Ints, scores: Floats) -> float:
 
 
 def threshold_at(authentic_scores: Floats, false_alarm_rate: float) -> float:
-    """The smallest threshold at which at most that share of authentic pictures is reported
-    (`score >= threshold`)."""
+    """The smallest threshold that reports at most that share of authentic pictures.
+
+    Reported means `score >= threshold`.
+    """
     if len(authentic_scores) == 0:
         return float("nan")
     ordered = np.sort(authentic_scores)[::-1]

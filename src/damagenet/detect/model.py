@@ -86,8 +86,10 @@ class Network(nn.Module):
         return weight[0] * strong + weight[1] * broad + self.pooled(pooled).squeeze(1), heat
 
     def residuals(self, x: Tensor) -> Tensor:
-        """High-pass residuals of each colour, `[b, 9, h, w]`, clipped so that edges cannot drown
-        the noise in which the traces lie."""
+        """High-pass residuals of each colour, `[b, 9, h, w]`.
+
+        They are clipped so that edges cannot drown the noise in which the traces lie.
+        """
         edge = F.pad(x * 255, (2, 2, 2, 2), mode="reflect")
         return F.conv2d(edge, self.filters, groups=3).clamp(-8, 8) / 4  # type: ignore[arg-type]
 
@@ -111,8 +113,10 @@ def residual_filters() -> Tensor:
 
 
 def remove_first_stride(encoder: nn.Module) -> None:
-    """Let the first strided layer see every pixel: down-sampling in the stem destroys traces
-    (Gragnaniello et al., "Are GAN generated images easy to detect?", ICME 2021)."""
+    """Let the first strided layer see every pixel: down-sampling in the stem destroys traces.
+
+    Gragnaniello et al., "Are GAN generated images easy to detect?", ICME 2021.
+    """
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d) and module.stride[0] > 1:
             if module.stride[0] == module.kernel_size[0] > 2:
@@ -159,7 +163,7 @@ def load(path: str | Path) -> tuple[Network, dict[str, Any]]:
     try:
         with safetensors.safe_open(path, "pt") as handle:
             metadata = handle.metadata() or {}
-            tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
+            tensors = {key: handle.get_tensor(key) for key in handle.keys()}
     except (safetensors.SafetensorError, OSError) as error:
         raise BadInput(f"{path}: damaged weights ({error}); train again") from None
     if metadata.get("format") != str(FORMAT):

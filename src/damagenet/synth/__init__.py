@@ -1,0 +1,1 @@
+"""Make data: register photos, draw damage, photograph, doctor, deliver, audit."""

@@ -126,8 +126,8 @@ def chip(canvas: Canvas, severity: int) -> Layer:
     height = height + np.float32(0.012 * radius) * rough + np.float32(0.0040 * radius) * grain
     shade = spot.relief(np.asarray(height, np.float32), elevation=0.8, ambient=0.4)
     # Depth, not paint: the lip towards the light shadows the scar, the far wall faces the light.
-    far = -(spot.x * spot.light[0] + spot.y * spot.light[1]) / np.float32(radius)
-    shade *= 1 + 0.22 * np.clip(far, -1.5, 1.2)
+    facing: Floats = -(spot.x * spot.light[0] + spot.y * spot.light[1]) / np.float32(radius)
+    shade *= 1 + 0.22 * np.clip(facing, -1.5, 1.2)
     shade *= 0.45 + 0.55 * spot.blur(spot.shifted(cover, 0.11 * radius), 0.03 * radius)
     # Ridges between scoops are bright with wear, hollows dim.
     curve = (height - spot.blur(height, 0.12 * radius)) / np.float32(0.05 * radius)
@@ -202,7 +202,8 @@ def tear(canvas: Canvas, severity: int) -> Layer:
     field += np.float32(0.03 * opening) * spot.noise(spot.rng(2), opening, 4, 0.7)
     reach = np.float32(opening) * np.clip(1 - (u / (1.1 * length)) ** 2, 0.02, None)
     lift = np.exp(np.minimum(field, 0) / (0.8 * reach))
-    side = spot.blur(np.where(v > middle, *style.uniform(0.1, 1.0, 2)).astype(np.float32), 0.01)
+    upper_side, lower_side = style.uniform(0.1, 1.0, 2)
+    side = spot.blur(np.where(v > middle, upper_side, lower_side).astype(np.float32), 0.01)
     gain = spot.relief(np.asarray(lift * side * 0.3 * reach, np.float32), elevation=0.7)
     picks, sign = rng.integers(6, 59, 48), rng.choice([-1, 1], 48)
     offset = np.where(sign > 0, half[1][picks], -half[0][picks])

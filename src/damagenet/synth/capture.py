@@ -30,8 +30,9 @@ _ROW = np.array(
     [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]
 )
 _DIAGONAL = np.array(
-    [[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0], [0, 0, -1.5, 0, 0]]
-)
+    [[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0],
+     [0, 0, -1.5, 0, 0]]
+)  # fmt: skip
 _MALVAR = tuple((kernel / 8).astype(np.float32) for kernel in (_GREEN, _ROW, _ROW.T, _DIAGONAL))
 _CROSS = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], np.float32) / 4
 _SQUARE = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 4
@@ -125,8 +126,8 @@ def demosaic(raw: Floats, phase: list[int], method: str) -> Floats:
     blue = np.zeros(raw.shape, bool)
     blue[1 - row :: 2, 1 - column :: 2] = True
     if method == "bilinear":
-        planes = [_filter(raw * red, _SQUARE), 0, _filter(raw * blue, _SQUARE)]
-        planes[1] = _filter(raw * ~(red | blue), _CROSS)
+        sites = ((red, _SQUARE), (~(red | blue), _CROSS), (blue, _SQUARE))
+        planes = [_filter(raw * site.astype(np.float32), kernel) for site, kernel in sites]
         return np.stack(planes, axis=-1)
     green, across, down, diagonal = (_filter(raw, kernel) for kernel in _MALVAR)
     red_rows = np.zeros(raw.shape, bool)
@@ -149,7 +150,13 @@ def _filter(plane: Floats, kernel: Floats) -> Floats:
 
 
 def jpeg(pixels: Array, quality: int, subsampling: int) -> tuple[Array, bytes]:
-    """Compress once; the decoded pixels and the file. Subsampling: 0 = 4:4:4, 1 = 4:2:2, 2 = 4:2:0."""
+    """Compress once: the decoded pixels and the file.
+
+    Args:
+        pixels: uint8 `[h, w, 3]`.
+        quality: 1-100, on libjpeg's scale.
+        subsampling: 0 = 4:4:4, 1 = 4:2:2, 2 = 4:2:0.
+    """
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return np.array(Image.open(buffer).convert("RGB")), buffer.getvalue()

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
         for _ in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
             bar.update()
 
-    done = [json.loads(_part(out, row, variant).read_text(encoding="utf-8")) for row, variant in todo]
+    done = [runs.read_json(_part(out, *unit), "run the same build again") for unit in todo]
     skipped = [part["skipped"] for part in done if part["skipped"]]
     for reason in skipped:
         tqdm.write(f"skipped {reason}")
@@ -147,7 +148,7 @@ def split_groups(table: pd.DataFrame, config: Config) -> dict[str, str]:
     return result
 
 
-def _part(out: Path, row: dict[str, Any], variant: int) -> Path:
+def _part(out: Path, row: Mapping[Any, Any], variant: int) -> Path:
     return out / ".parts" / f"{row['product_id']}_{variant}.json"
 
 
@@ -283,7 +284,7 @@ def read_manifest(dataset: str | Path) -> pd.DataFrame:
     return manifest
 
 
-def read_pair(dataset: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(dataset: Path, row: Mapping[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
     """One picture uint8 `[h, w, 3]` and its mask bool `[h, w]`.
 
     Raises:

@@ -26,9 +26,7 @@ from tqdm.auto import tqdm
 from damagenet import BadInput, images, runs
 from damagenet.config import Products
 
-COLUMNS = (
-    "product_id group_id path condition category source licence width height sha256"
-).split()
+COLUMNS = ("product_id group_id path condition category source licence width height sha256").split()
 MIN_SIDE = 96
 """Smaller pictures cannot hold damage a person would recognise."""
 NEAR_BITS = 8
@@ -44,8 +42,14 @@ SHOT = re.compile(
 GENERIC = re.compile(r"^(img|image|dsc[nf]?|photo|pic|picture|file|scan|untitled)[ _-]*\d*$", re.I)
 PACKAGE_PHOTOS = {
     "skimage/data/coffee.png": {"category": "mug", "licence": "CC0-1.0"},
-    "skimage/data/motorcycle_left.png": {"category": "motorcycle", "licence": "Middlebury Stereo 2014"},
-    "skimage/data/motorcycle_right.png": {"category": "motorcycle", "licence": "Middlebury Stereo 2014"},
+    "skimage/data/motorcycle_left.png": {
+        "category": "motorcycle",
+        "licence": "see skimage.data",
+    },
+    "skimage/data/motorcycle_right.png": {
+        "category": "motorcycle",
+        "licence": "see skimage.data",
+    },
     "sklearn/datasets/images/flower.jpg": {"category": "flower", "licence": "CC-BY-2.0"},
 }
 """Real photos that installed packages carry anyway, and what their makers say of them."""
@@ -214,9 +218,7 @@ def _sidecar(place: Path) -> dict[str, dict[str, str]]:
     return {}
 
 
-def _check(
-    path: Path, place: Path, condition: str, note: dict[str, str]
-) -> _Seen | Refused:
+def _check(path: Path, place: Path, condition: str, note: dict[str, str]) -> _Seen | Refused:
     try:
         pixels = images.read(path)
     except BadInput as error:

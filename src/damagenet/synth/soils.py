@@ -43,12 +43,13 @@ def stain(canvas: Canvas, severity: int) -> Layer:
     ring = np.exp(-np.maximum(field, 0) / ring_width) * style.uniform(0.2, 1.3)
     cloudy = 0.55 + 0.16 * spot.noise(spot.rng(3), radius, 6, 0.6)
     density = np.clip(cloudy + ring, 0.1, 2.2) * body * np.float32(strength)
-    gain = np.exp(-density[..., None] * ink)  # Beer-Lambert law
+    gain = np.exp(np.asarray(-density[..., None] * ink, np.float32))  # Beer-Lambert law
     if spot.base.mean() > 0.06:
         return spot.layer(gain)
     # Nothing can darken a black surface: what dried there shows as a pale film.
     film = np.clip(density * 0.22, 0, 0.6)
-    return spot.layer(1.0, spot.white * 0.6 * np.exp(-0.3 * ink), film)
+    pale = np.asarray(spot.white * 0.6 * np.exp(-0.3 * ink), np.float32)
+    return spot.layer(1.0, pale, np.asarray(film, np.float32))
 
 
 def burn(canvas: Canvas, severity: int) -> Layer:

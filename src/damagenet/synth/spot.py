@@ -276,7 +276,7 @@ class Canvas:
         bright = self.linear[::4, ::4].reshape(-1, 3)
         grey = np.float32(np.quantile(bright.mean(-1), 0.9))
         # Half of the picture's own cast: the brightest colour may be paint instead of light.
-        cast = np.quantile(bright, 0.95, axis=0) / max(np.quantile(bright, 0.95), 1e-3)
+        cast = np.quantile(bright, 0.95, axis=0) / max(float(np.quantile(bright, 0.95)), 1e-3)
         white = np.clip(np.maximum(grey, base.mean()) * (0.5 + 0.5 * cast), 0.05, 0.9)
         light = float(self.recipe["light"])
         return Spot(

@@ -1,0 +1,116 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import photo, settings
+from matplotlib.figure import Figure
+
+from damagenet import images, plots, runs
+from damagenet.runs import rng_for
+from damagenet.synth import dataset, doctor
+
+
+@pytest.fixture(scope="module")
+def scored(evaluated):
+    return pd.read_parquet(evaluated / "predictions.parquet")
+
+
+@pytest.fixture(scope="module")
+def rendered():
+    build = settings(build={"native": 0.0, "overlay": 1.0}).build
+    recipes = doctor.plan(rng_for(1), photo(), "intact", build, ("realesrgan",))
+    return [doctor.render(photo(), recipe) for recipe in recipes[:3]]
+
+
+@pytest.fixture(scope="module")
+def drawn(built, manifest, evaluated, table, scored, rendered):
+    """Every figure of the module as a function that draws it from the tiny run."""
+    results = runs.read_json(evaluated / "metrics.json", "")
+    picks = [
+        row | {"title": "found", "heatmap": np.zeros((row["height"] // 2, row["width"] // 2))}
+        for row in scored.head(6).to_dict("records")
+    ]
+    items = [{"image": np.stack([photo(64, 64)] * 2), "mask": np.zeros((2, 64, 64))}] * 3
+    audit = {"probes": [{"name": "size", "auc": 0.5, "limit": 0.6, "passed": True},
+                        {"name": "exif", "auc": 0.9, "limit": 0.6, "passed": False}]}  # fmt: skip
+    products = dataset.products.load(table)
+    return {
+        "tiles": lambda: plots.tiles([photo(), np.zeros((9, 9)), photo(40, 90)], ["a", "b"], 2),
+        "contact_sheet": lambda: plots.contact_sheet(products, 4, 2),
+        "twins": lambda: plots.twins(manifest, built, 2),
+        "training_curve": lambda: plots.training_curve(pd.read_csv(evaluated / "train.csv")),
+        "roc": lambda: plots.roc(scored),
+        "score_histograms": lambda: plots.score_histograms(scored, results),
+        "reliability": lambda: plots.reliability(scored),
+        "slices": lambda: plots.slices(pd.DataFrame(results["metrics"])),
+        "heatmap_gallery": lambda: plots.heatmap_gallery(built, picks),
+        "samples": lambda: plots.samples(rendered),
+        "differences": lambda: plots.differences(rendered),
+        "picture_sizes": lambda: plots.picture_sizes(products),
+        "probes": lambda: plots.probes(audit),
+        "crops": lambda: plots.crops(items),
+        "base_rates": lambda: plots.base_rates(0.7, 0.05),
+        "agreement": lambda: plots.agreement(scored.score, scored.score, ("a", "b"), scored.cell),
+    }
+
+
+def public_figures():
+    return {
+        name for name, value in vars(plots).items()
+        if callable(value) and getattr(value, "__module__", "") == "damagenet.plots"
+        and value.__annotations__.get("return") == "Figure" and not name.startswith("_")
+    }  # fmt: skip
+
+
+def test_every_figure_of_the_module_is_drawn_here(drawn):
+    assert set(drawn) == public_figures()
+
+
+@pytest.mark.parametrize("name", sorted(public_figures()))
+def test_a_figure_is_drawn_and_saved_to_equal_bytes(drawn, name, tmp_path):
+    figure = drawn[name]()
+    assert isinstance(figure, Figure) and figure.axes
+    one = plots.save(figure, tmp_path / "new" / "one.png", dpi=40)
+    other = plots.save(drawn[name](), tmp_path / "other.png", dpi=40)
+    assert one.read_bytes() == other.read_bytes()
+    picture = images.read(one)
+    assert min(picture.shape[:2]) > 30 and picture.std() > 5  # something is on it
+    assert {path.name for path in tmp_path.rglob("*.*")} == {"one.png", "other.png"}
+
+
+def test_nothing_is_shown_and_no_window_system_is_asked_for():
+    text = Path(plots.__file__).read_text(encoding="utf-8")
+    assert "pyplot" not in text and ".show(" not in text
+
+
+def test_the_roc_curve_reports_the_auc_of_the_metrics(scored):
+    from damagenet.detect import metrics
+
+    legend = {text.get_text() for text in plots.roc(scored).axes[0].get_legend().get_texts()}
+    rows = scored[scored.cell.isin(["authentic_damaged"]) | (scored.label == 1)]
+    expected = metrics.auc(rows.label.to_numpy(), rows.logit.to_numpy())
+    assert f"vs authentic_damaged: AUC {expected:.3f}" in legend
+
+
+def test_the_outline_lies_on_the_border_of_the_region():
+    image, mask = photo(), np.zeros((150, 210), bool)
+    mask[40:90, 60:160] = True
+    found = plots.outlined(image, mask)
+    changed = (found != image).any(-1)
+    assert changed.any() and not changed[~mask].any() and not changed[46:84, 66:154].any()
+    assert np.array_equal(image, photo())
+
+
+def test_figures_survive_a_run_without_one_of_the_cells(scored):
+    few = scored[scored.cell != "authentic_damaged"]
+    plots.roc(few)
+    plots.score_histograms(few, {"review_threshold": 0.4, "threshold": 0.8})
+    plots.reliability(few)
+
+
+def test_the_gallery_reads_what_the_evaluation_picked(built, evaluated):
+    picked = images.read(evaluated / "figures" / "gallery.png")
+    assert picked.shape[0] > 400 and picked.std() > 20
+    assert json.loads((evaluated / "metrics.json").read_text())["split"] == "test"
