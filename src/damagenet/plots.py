@@ -119,8 +119,9 @@ def training_curve(log: pd.DataFrame) -> Figure:
 
 
 def roc(scored: pd.DataFrame) -> Figure:
-    """ROC curves: doctored against each authentic cell; the honest buyers' curve is the one that
-    counts. The shaded band is the 5 % of false alarms a queue might stand.
+    """ROC curves: doctored against each authentic cell; the honest buyers' is the one that counts.
+
+    The shaded band is the 5 % of false alarms a queue might stand.
     """
     figure = Figure(figsize=(5, 4.6), layout="constrained")
     axis = figure.subplots()

@@ -126,7 +126,7 @@ def chip(canvas: Canvas, severity: int) -> Layer:
     height = height + np.float32(0.012 * radius) * rough + np.float32(0.0040 * radius) * grain
     shade = spot.relief(np.asarray(height, np.float32), elevation=0.8, ambient=0.4)
     # Depth, not paint: the lip towards the light shadows the scar, the far wall faces the light.
-    facing: Floats = -(spot.x * spot.light[0] + spot.y * spot.light[1]) / np.float32(radius)
+    facing = -(spot.x * spot.light[0] + spot.y * spot.light[1]) / np.float32(radius)
     shade *= 1 + 0.22 * np.clip(facing, -1.5, 1.2)
     shade *= 0.45 + 0.55 * spot.blur(spot.shifted(cover, 0.11 * radius), 0.03 * radius)
     # Ridges between scoops are bright with wear, hollows dim.

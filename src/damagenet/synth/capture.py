@@ -127,7 +127,7 @@ def demosaic(raw: Floats, phase: list[int], method: str) -> Floats:
     blue[1 - row :: 2, 1 - column :: 2] = True
     if method == "bilinear":
         sites = ((red, _SQUARE), (~(red | blue), _CROSS), (blue, _SQUARE))
-        planes = [_filter(raw * site.astype(np.float32), kernel) for site, kernel in sites]
+        planes = [_filter(raw * site, kernel) for site, kernel in sites]
         return np.stack(planes, axis=-1)
     green, across, down, diagonal = (_filter(raw, kernel) for kernel in _MALVAR)
     red_rows = np.zeros(raw.shape, bool)
@@ -144,7 +144,7 @@ def demosaic(raw: Floats, phase: list[int], method: str) -> Floats:
     )
 
 
-def _filter(plane: Floats, kernel: Floats) -> Floats:
+def _filter(plane: NDArray[np.floating[Any]], kernel: Floats) -> Floats:
     # Mirroring without repeating the edge keeps the colour phase of the mosaic.
     return np.asarray(cv2.filter2D(plane, -1, kernel, borderType=cv2.BORDER_REFLECT_101))
 
