@@ -107,11 +107,8 @@ def training_curve(log: pd.DataFrame) -> Figure:
     left, right = figure.subplots(1, 2)
     left.plot(log.step, log.loss, marker="o", color="#444")
     left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
-    for column, name in (
-        ("auc", "image AUC"),
-        ("tpr_at_5", "TPR at 5 %"),
-        ("pixel_f1", "pixel F1"),
-    ):
+    names = {"auc": "image AUC", "tpr_at_5": "TPR at 5 %", "pixel_f1": "pixel F1"}
+    for column, name in names.items():
         right.plot(log.step, log[column], marker="o", label=name)
     right.set(xlabel="step", ylabel="validation", ylim=(0, 1))
     right.legend()
@@ -194,21 +191,17 @@ def slices(table: pd.DataFrame, metric: str = "auc") -> Figure:
 def heatmap_gallery(dataset: str | Path, picks: Sequence[Mapping[str, Any]]) -> Figure:
     """Pictures above their heatmaps; the truth is outlined on the picture."""
     columns = max(1, len(picks) // 2)
-    figure = Figure(figsize=(1.9 * columns, 8.4), layout="constrained")
-    axes = figure.subplots(4, columns, squeeze=False)
-    for axis in axes.ravel():
-        axis.axis("off")
-    for i, pick in enumerate(picks[: 2 * columns]):
-        row, column = 2 * (i // columns), i % columns
-        image = images.read(Path(dataset) / str(pick["image"]))
-        mask = images.read_mask(Path(dataset) / str(pick["mask"])) > 127
-        axes[row, column].imshow(image if mask.all() else outlined(image, mask))
-        axes[row, column].set_title(
-            "{title}  {score:.2f}\n{cell}\n{kind}, {family}".format(**pick),
-            fontsize=7,
-        )
-        axes[row + 1, column].imshow(pick["heatmap"], cmap="inferno", vmin=0, vmax=1)
-    return figure
+    shown: list[Any] = []
+    titles: list[str] = []
+    for row in (picks[:columns], picks[columns:]):
+        for pick in row:
+            image = images.read(Path(dataset) / str(pick["image"]))
+            mask = images.read_mask(Path(dataset) / str(pick["mask"])) > 127
+            shown.append(image if mask.all() else outlined(image, mask))
+            titles.append("{title}  {score:.2f}\n{cell}\n{kind}, {family}".format(**pick))
+        shown += [pick["heatmap"] for pick in row]
+        titles += [""] * len(row)
+    return tiles(shown, titles, columns, size=2)
 
 
 def samples(

@@ -12,7 +12,6 @@ from damagenet.synth.foreground import Floats
 from damagenet.synth.spot import Canvas, Layer, Path, Spot, outline
 
 Points = NDArray[np.float64]
-
 TURN = np.linspace(0, 2 * np.pi, 257)
 
 
@@ -202,8 +201,8 @@ def tear(canvas: Canvas, severity: int) -> Layer:
     field += np.float32(0.03 * opening) * spot.noise(spot.rng(2), opening, 4, 0.7)
     reach = np.float32(opening) * np.clip(1 - (u / (1.1 * length)) ** 2, 0.02, None)
     lift = np.exp(np.minimum(field, 0) / (0.8 * reach))
-    upper_side, lower_side = style.uniform(0.1, 1.0, 2)
-    side = spot.blur(np.where(v > middle, upper_side, lower_side).astype(np.float32), 0.01)
+    one, other = style.uniform(0.1, 1.0, 2)
+    side = spot.blur(np.where(v > middle, one, other).astype(np.float32), 0.01)
     gain = spot.relief(np.asarray(lift * side * 0.3 * reach, np.float32), elevation=0.7)
     picks, sign = rng.integers(6, 59, 48), rng.choice([-1, 1], 48)
     offset = np.where(sign > 0, half[1][picks], -half[0][picks])

@@ -34,8 +34,8 @@ _DIAGONAL = np.array(
      [0, 0, -1.5, 0, 0]]
 )  # fmt: skip
 _MALVAR = tuple((kernel / 8).astype(np.float32) for kernel in (_GREEN, _ROW, _ROW.T, _DIAGONAL))
-_CROSS = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], np.float32) / 4
-_SQUARE = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 4
+_CROSS = (np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4).astype(np.float32)
+_SQUARE = (np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4).astype(np.float32)
 
 
 def plan(rng: np.random.Generator) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def demosaic(raw: Floats, phase: list[int], method: str) -> Floats:
     blue[1 - row :: 2, 1 - column :: 2] = True
     if method == "bilinear":
         sites = ((red, _SQUARE), (~(red | blue), _CROSS), (blue, _SQUARE))
-        planes = [_filter(raw * site, kernel) for site, kernel in sites]
+        planes = [_filter(np.where(site, raw, np.float32(0)), k) for site, k in sites]
         return np.stack(planes, axis=-1)
     green, across, down, diagonal = (_filter(raw, kernel) for kernel in _MALVAR)
     red_rows = np.zeros(raw.shape, bool)

@@ -13,7 +13,6 @@ import io
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import imagehash
@@ -25,21 +24,17 @@ from tqdm.auto import tqdm
 
 from damagenet import BadInput, images, runs
 from damagenet.config import Products
+from damagenet.synth import groups
+from damagenet.synth.groups import Refused, Seen
 
 COLUMNS = ("product_id group_id path condition category source licence width height sha256").split()
 MIN_SIDE = 96
 """Smaller pictures cannot hold damage a person would recognise."""
-NEAR_BITS = 8
-"""Perceptual hashes (64 bit) at most this far apart are views of one scene and share a group."""
 SKIPPED_FOLDERS = frozenset("mask masks ground_truth groundtruth annotations original".split())
 INTACT_FOLDERS = frozenset("good normal intact ok".split())
 DAMAGED_FOLDERS = frozenset("anomaly bad damaged defect defective".split())
 STRUCTURE = INTACT_FOLDERS | DAMAGED_FOLDERS | set("train test val data images image".split())
 """Folder names that tell nothing about the product."""
-SHOT = re.compile(
-    r"^(?P<item>.*[a-z].*?)[ _-]*(?:\(?\d{1,2}\)?|front|back|side|left|right|top|detail)$", re.I
-)
-GENERIC = re.compile(r"^(img|image|dsc[nf]?|photo|pic|picture|file|scan|untitled)[ _-]*\d*$", re.I)
 PACKAGE_PHOTOS = {
     "skimage/data/coffee.png": {"category": "mug", "licence": "CC0-1.0"},
     "skimage/data/motorcycle_left.png": {
@@ -53,22 +48,6 @@ PACKAGE_PHOTOS = {
     "sklearn/datasets/images/flower.jpg": {"category": "flower", "licence": "CC-BY-2.0"},
 }
 """Real photos that installed packages carry anyway, and what their makers say of them."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A file that was not registered, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class _Seen:
-    row: dict[str, object]
-    key: str  # what the folder itself says belongs together; empty when it says nothing
-    bits: np.ndarray
-    thumbnail: np.ndarray
 
 
 def default_folders() -> tuple[list[Path], list[Path]]:
@@ -185,18 +164,18 @@ def register(
         joblib.delayed(_check)(path, place, condition, notes[place].get(str(path.resolve()), {}))
         for path, place, condition in jobs
     )
-    seen: list[_Seen] = []
+    seen: list[Seen] = []
     refused: list[Refused] = []
     for result in tqdm(checked, total=len(jobs), desc="products", unit="photo"):
-        (seen if isinstance(result, _Seen) else refused).append(result)
+        (seen if isinstance(result, Seen) else refused).append(result)
     seen.sort(key=lambda s: str(s.row["product_id"]))
-    seen, groups, duplicates = _group(seen)
+    seen, group_ids, duplicates = groups.group(seen)
     refused += duplicates
     if not seen:
         why = f"; for example {refused[0].path}: {refused[0].reason}" if refused else ""
         places = ", ".join(map(str, [*intact, *damaged]))
         raise BadInput(f"{places}: zero products among {len(jobs)} picture files{why}")
-    table = pd.DataFrame([s.row | {"group_id": g} for s, g in zip(seen, groups, strict=True)])
+    table = pd.DataFrame([s.row | {"group_id": g} for s, g in zip(seen, group_ids, strict=True)])
     return table[COLUMNS], sorted(refused, key=lambda r: r.path)
 
 
@@ -218,7 +197,7 @@ def _sidecar(place: Path) -> dict[str, dict[str, str]]:
     return {}
 
 
-def _check(path: Path, place: Path, condition: str, note: dict[str, str]) -> _Seen | Refused:
+def _check(path: Path, place: Path, condition: str, note: dict[str, str]) -> Seen | Refused:
     try:
         pixels = images.read(path)
     except BadInput as error:
@@ -238,9 +217,9 @@ def _check(path: Path, place: Path, condition: str, note: dict[str, str]) -> _Se
         condition = "intact"
     digest = runs.sha256(path)
     slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:24] or "photo"
-    key = f"key:{note['group_key']}" if note.get("group_key") else _item(path)
+    key = f"key:{note['group_key']}" if note.get("group_key") else groups.item_key(path)
     picture = Image.fromarray(pixels)
-    return _Seen(
+    return Seen(
         row={
             "product_id": f"{slug}-{digest[:8]}",
             "path": str(path.resolve()),
@@ -256,59 +235,3 @@ def _check(path: Path, place: Path, condition: str, note: dict[str, str]) -> _Se
         bits=np.packbits(imagehash.phash(picture).hash),
         thumbnail=np.asarray(picture.convert("L").resize((48, 48)), dtype=np.int16),
     )
-
-
-def _item(path: Path) -> str:
-    """Shots of one item are often `mug-blue_01.jpg`, `mug-blue_02.jpg`, `mug-blue_back.jpg`."""
-    match = SHOT.match(path.stem)
-    if not match or GENERIC.match(match["item"]) or len(match["item"]) < 4:
-        return ""
-    return f"item:{path.parent}/{match['item'].lower()}"
-
-
-def _group(seen: list[_Seen]) -> tuple[list[_Seen], list[str], list[Refused]]:
-    """Drop repeated pictures; number the groups of what remains (union-find over all ties)."""
-    parent = list(range(len(seen)))
-
-    def find(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    first: dict[str, int] = {}
-    sizes: dict[str, int] = {}
-    for item in seen:
-        sizes[item.key] = sizes.get(item.key, 0) + 1
-    for i, item in enumerate(seen):
-        # A long numbered series is a camera's or a dataset's counter, not shots of one item.
-        if item.key and not (item.key.startswith("item:") and sizes[item.key] > 12):
-            parent[find(i)] = find(first.setdefault(item.key, i))
-    bits = np.array([item.bits for item in seen])
-    dropped: dict[int, int] = {}
-    for i in range(len(seen)):
-        distance = np.bitwise_count(bits[i] ^ bits[:i]).sum(axis=1) if i else np.zeros(0, int)
-        for j in map(int, np.flatnonzero(distance <= NEAR_BITS)):
-            parent[find(i)] = find(j)
-            if j not in dropped and _same_picture(seen[i], seen[j]):
-                dropped[i] = j
-                break
-    kept = [i for i in range(len(seen)) if i not in dropped]
-    members: dict[int, str] = {}
-    for i in kept:
-        members.setdefault(find(i), f"g-{seen[i].row['product_id']}")
-    refused = [
-        Refused(str(seen[i].row["path"]), f"the same picture as {seen[j].row['path']}")
-        for i, j in sorted(dropped.items())
-    ]
-    return [seen[i] for i in kept], [members[find(i)] for i in kept], refused
-
-
-def _same_picture(a: _Seen, b: _Seen) -> bool:
-    if a.row["sha256"] == b.row["sha256"]:
-        return True
-    if a.row["condition"] != b.row["condition"]:
-        return False
-    # The largest local difference separates a re-saved file from another defect on the same rig.
-    difference = np.abs(a.thumbnail - b.thumbnail)
-    return float(difference.mean()) < 1.5 and int(difference.max()) < 12
