@@ -175,8 +175,8 @@ def test_every_module_has_its_tests():
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
     parts = {  # a stage split over several files is tested as the stage
         "breaks": "damage", "soils": "damage", "spot": "damage", "foreground": "damage",
-        "align": "compare", "heatmaps": "detector", "metadata": "labels", "page": "review",
-        "signals": "review", "aigc": "labels",
+        "groups": "products", "align": "compare", "heatmaps": "detector", "metadata": "labels",
+        "page": "review", "signals": "review", "aigc": "labels",
     }  # fmt: skip
     for path in MODULES:
         if path.stem not in ("__init__", "__main__"):

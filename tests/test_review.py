@@ -128,7 +128,7 @@ def test_another_picture_as_listing(detectors, tmp_path):
     b = saved(tmp_path / "b.jpg", cat)
     report = review([a], b, detectors["pass"], tmp_path / "r.html")
     assert signal(report, "listing")["finding"] == "different"
-    assert report["verdict"] == "review"
+    assert signal(report, "listing")["verdict"] == "pass"  # honest second photos end here, too
 
 
 def test_an_ai_label_flags_whatever_the_pixels_say(detectors, tmp_path):

@@ -1,7 +1,7 @@
 """Training: one visible loop. Order of a step: learn, average, log, evaluate, save, stop?
 
 A run folder holds config.yaml, environment.json, train.csv, last.safetensors (to resume from) and
-best.safetensors (the result; written only when validation improves).
+candidate.safetensors (best so far), which becomes best.safetensors when training is done.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
     state = _resume(run, identity)
     if state and state["finished"]:
         tqdm.write(f"{run}: already trained")
-        return run
+        return publish(run)
 
     settings = config.train
     device = model.device_for(settings.device)
@@ -105,7 +105,8 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
         scaler.update()
         update_average(average, network, min(settings.ema, step / (step + 10)))
         losses.append(loss.item())
-        bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", val_auc=f"{best:.3f}", refresh=False)
+        auc = f"{best:.3f}" if rows else "not yet"
+        bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", val_auc=auc, refresh=False)
 
         if step % settings.eval_every == 0 or step == settings.steps:
             figures = validate(average, folder, val_rows, device)
@@ -115,8 +116,8 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
             if stale == 0:
                 best = figures["auc"]
                 model.save(
-                    run / "best.safetensors", average, step=step, val=figures, seed=config.seed,
-                    dataset=card["manifest_sha256"], commit=runs.commit(),
+                    run / "candidate.safetensors", average, step=step, val=figures,
+                    seed=config.seed, dataset=card["manifest_sha256"], commit=runs.commit(),
                 )  # fmt: skip
             images.write_bytes(log, pd.DataFrame(rows).to_csv(index=False).encode())
             finished = stale >= settings.patience or step == settings.steps
@@ -129,6 +130,14 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
             if finished:
                 break
     bar.close()
+    return publish(run)
+
+
+def publish(run: Path) -> Path:
+    """Give the best weights their final name, which says that training is done."""
+    candidate = run / "candidate.safetensors"
+    if candidate.is_file():
+        candidate.replace(run / "best.safetensors")
     return run
 
 
