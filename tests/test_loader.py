@@ -146,6 +146,14 @@ def test_pairs_are_of_one_product_and_one_channel(rows):
                 assert twin[key] == doctored[key]
 
 
+def test_two_draws_of_a_product_are_not_twins_even_with_equal_channels(rows):
+    """Two variants may draw the same channel; their framing, and so their size, still differs."""
+    again = rows.assign(image=rows.image.str.replace("_0_", "_1_", regex=False))
+    for doctored, twins in pair_up(pd.concat([rows, again])):
+        draw = doctored["image"].removesuffix(f"_{doctored['cell']}.jpg")
+        assert all(twin["image"].startswith(f"{draw}_authentic_") for twin in twins)
+
+
 def test_without_twins_there_is_nothing_to_learn_from(built, rows):
     with pytest.raises(BadInput, match="no doctored picture has an authentic twin"):
         items(built, rows[rows.label == 1])

@@ -66,14 +66,12 @@ def contact_sheet(table: pd.DataFrame, n: int = 40, columns: int = 10) -> Figure
 
 
 def twins(manifest: pd.DataFrame, dataset: str | Path, products: int = 4) -> Figure:
-    """The cells of a few products side by side, the doctored region outlined."""
-    complete = manifest.groupby("product_id").cell.nunique()
-    wanted = [p for p in complete[complete == 4].index][:products]
+    """The four cells of a few products side by side, the doctored region outlined."""
+    draws = manifest.groupby(manifest.image.str.replace(r"_[a-z]+_[a-z]+\.jpg$", "", regex=True))
+    complete = [unit for _, unit in draws if set(unit.cell) == set(CELL_COLOURS)]
     pictures, titles = [], []
-    for product in wanted:
-        rows = manifest[manifest.product_id == product].drop_duplicates("cell").set_index("cell")
-        for cell in CELL_COLOURS:
-            row = rows.loc[cell]
+    for unit in complete[:products]:
+        for cell, row in unit.set_index("cell").loc[list(CELL_COLOURS)].iterrows():
             image = images.read(Path(dataset) / str(row["image"]))
             mask = images.read_mask(Path(dataset) / str(row["mask"])) > 127
             pictures.append(outlined(image, mask))

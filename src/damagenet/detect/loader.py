@@ -78,9 +78,9 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
 
 
 def pair_up(manifest: pd.DataFrame) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Each doctored row with the authentic rows of the same product and channel."""
+    """Each doctored row with the authentic rows of the same draw."""
     pairs = []
-    for _, unit in manifest.groupby(["product_id", "channel"], sort=True):
+    for _, unit in manifest.groupby(dataset.draws(manifest), sort=True):
         rows = unit.sort_values("image").to_dict("records")
         authentic = [row for row in rows if row["label"] == 0]
         pairs += [(row, authentic) for row in rows if row["label"] == 1 and authentic]

@@ -87,7 +87,7 @@ def audit(folder: str | Path, limits: Audit | None = None) -> dict[str, Any]:
 def _keeps_damage(manifest: pd.DataFrame) -> pd.Series:
     """Other edits of damaged pictures show damage too, unless they repair it."""
     shows = manifest.recipe.map(lambda r: '"damage": null' not in r or '"kind": "real"' in r)
-    twin = manifest.groupby(["product_id", "channel"]).kind.transform(lambda k: (k == "real").any())
+    twin = manifest.groupby(dataset.draws(manifest)).kind.transform(lambda k: (k == "real").any())
     return (manifest.cell == "doctored_other") & (shows | twin) & (manifest.kind != "repair")
 
 

@@ -194,12 +194,7 @@ def _render(
 
 
 def _save(
-    out: Path,
-    row: dict[str, Any],
-    variant: int,
-    split: str,
-    sample: doctor.Sample,
-    config: Build,
+    out: Path, row: dict[str, Any], variant: int, split: str, sample: doctor.Sample, config: Build
 ) -> dict[str, Any]:
     recipe = sample.recipe
     edit = recipe["edit"] or {}
@@ -282,6 +277,11 @@ def read_manifest(dataset: str | Path) -> pd.DataFrame:
     manifest = pd.read_parquet(path)
     check_classes(manifest)
     return manifest
+
+
+def draws(manifest: pd.DataFrame) -> pd.Series:
+    """For each row the draw (product and variant) it belongs to; rows of one draw are twins."""
+    return manifest.image.str.replace(r"_(authentic|doctored)_[a-z]+\.jpg$", "", regex=True)
 
 
 def read_pair(dataset: Path, row: Mapping[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
