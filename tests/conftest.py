@@ -18,6 +18,8 @@ from PIL import Image
 from damagenet import config, images, runs
 from damagenet.synth import dataset, products, regenerate
 
+MODELS = os.environ.get("DAMAGENET_MODELS")
+"""Only the tests of decoders themselves use it."""
 for _name in ("DAMAGENET_DATA", "DAMAGENET_MODELS", "DAMAGENET_MODEL"):
     os.environ.pop(_name, None)  # results must not depend on what a machine happens to hold
 

@@ -3,10 +3,12 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
+from conftest import MODELS
 from PIL import Image
 from skimage.registration import phase_cross_correlation
 
@@ -21,7 +23,14 @@ from damagenet.synth.regenerate import (
 )
 
 LEAST_PSNR = {"taef2": 26, "realesrgan": 24, "waifu2x": 27, "esrgan_slim": 25}  # dB
-FOUND = available()
+FOUND = available(Path(MODELS) if MODELS else None)
+
+
+@pytest.fixture(autouse=True)
+def models(monkeypatch):
+    """All families that this machine has, not only those in wheels."""
+    if MODELS:
+        monkeypatch.setenv("DAMAGENET_MODELS", MODELS)
 
 
 @pytest.fixture(params=FAMILIES)
