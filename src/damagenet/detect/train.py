@@ -54,6 +54,7 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
 
     settings = config.train
     device = model.device_for(settings.device)
+    code = runs.commit()  # that of the start: the checkout may move on while this runs
     torch.set_num_threads(settings.threads)
     torch.manual_seed(config.seed)
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
@@ -117,7 +118,7 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
                 best = figures["auc"]
                 model.save(
                     run / "candidate.safetensors", average, step=step, val=figures,
-                    seed=config.seed, dataset=card["manifest_sha256"], commit=runs.commit(),
+                    seed=config.seed, dataset=card["manifest_sha256"], commit=code,
                 )  # fmt: skip
             images.write_bytes(log, pd.DataFrame(rows).to_csv(index=False).encode())
             finished = stale >= settings.patience or step == settings.steps
