@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from damagenet.images import Array
-from damagenet.synth.foreground import srgb_to_linear
+from damagenet.synth.foreground import srgb_curve, srgb_to_linear
 
 Floats = NDArray[np.float32]
 DEMOSAICS = ("bilinear", "malvar")
@@ -68,9 +68,7 @@ def unprocess(image: Array) -> Floats:
 
 def process(scene: Floats) -> Floats:
     """Scene light to a photo in [0, 1]: sRGB gamma, then the tone curve; inverse of `unprocess`."""
-    light = np.clip(scene, 0, 1).astype(np.float32)
-    curved = np.float32(1.055) * light ** np.float32(1 / 2.4) - np.float32(0.055)
-    gamma = np.where(light <= 0.0031308, light * np.float32(12.92), curved)
+    gamma = srgb_curve(scene)
     return np.asarray(3 * gamma**2 - 2 * gamma**3, np.float32)
 
 

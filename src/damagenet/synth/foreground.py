@@ -42,10 +42,14 @@ def linear_to_srgb(linear: Floats) -> NDArray[np.uint8]:
     Returns:
         uint8 of the same shape, rounded to the nearest code.
     """
+    return np.rint(srgb_curve(linear) * 255).astype(np.uint8)
+
+
+def srgb_curve(linear: Floats) -> Floats:
+    """`linear_to_srgb` before rounding: float32 in [0, 1]."""
     value = np.clip(linear, 0, 1).astype(np.float32)
     curved = np.float32(1.055) * value ** np.float32(1 / 2.4) - np.float32(0.055)
-    code = np.where(value <= 0.0031308, value * np.float32(12.92), curved)
-    return np.rint(code * 255).astype(np.uint8)
+    return np.where(value <= 0.0031308, value * np.float32(12.92), curved)
 
 
 def foreground(image: NDArray[np.uint8]) -> Floats:
