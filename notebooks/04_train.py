@@ -8,7 +8,7 @@
 # |---|---|
 # | **reads** | `runs/<name>/dataset/` (run notebook 3 first) |
 # | **writes** | `runs/<name>/`: the config used, `train.csv`, `best.safetensors` |
-# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline about 30 minutes |
+# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline about 40 minutes |
 
 # %% tags=["parameters"]
 config = "configs/smoke.yaml"

@@ -9,7 +9,7 @@
 # |---|---|
 # | **reads** | `runs/<name>/` with its dataset (run notebooks 3 and 4 first) |
 # | **writes** | `predictions.parquet`, `figures/`, `metrics.json` |
-# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline about 5 minutes |
+# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline about 2 minutes |
 
 # %% tags=["parameters"]
 config = "configs/smoke.yaml"

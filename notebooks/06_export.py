@@ -9,7 +9,7 @@
 # |---|---|
 # | **reads** | `runs/<name>/`, evaluated (run notebooks 3 to 5 first) |
 # | **writes** | `detector.onnx`, `detector.json`, `heatmaps/` |
-# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline about 5 minutes |
+# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline about 1 minute |
 
 # %% tags=["parameters"]
 config = "configs/smoke.yaml"
