@@ -174,7 +174,8 @@ def test_a_room_is_imported_without_torch(room):
 def test_every_module_has_its_tests():
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
     parts = {  # a stage split over several files is tested as the stage
-        "breaks": "damage", "soils": "damage", "spot": "damage", "foreground": "damage",
+        "brittle": "damage", "cloth": "damage", "stiff": "damage", "soils": "damage",
+        "strokes": "damage", "spot": "damage", "foreground": "damage",
         "groups": "products", "align": "compare", "heatmaps": "detector", "metadata": "labels",
         "page": "review", "signals": "review", "aigc": "labels",
     }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from damagenet.synth.breaks import chip, crack, dent, hole, scratch, tear
+from damagenet.synth import brittle, cloth, soils, stiff
 from damagenet.synth.foreground import (
     Floats,
     foreground,
@@ -22,7 +22,6 @@ from damagenet.synth.foreground import (
     linear_to_srgb,
     srgb_to_linear,
 )
-from damagenet.synth.soils import burn, mould, stain
 from damagenet.synth.spot import Canvas, Layer
 
 __all__ = [
@@ -38,7 +37,7 @@ __all__ = [
 ]
 
 KINDS: dict[str, Callable[[Canvas, int], Layer]] = {
-    f.__name__: f for f in (crack, chip, scratch, tear, hole, stain, burn, dent, mould)
+    f.__name__: f for room in (brittle, cloth, stiff, soils) for f in room.KINDS
 }
 
 

@@ -105,3 +105,6 @@ def mould(canvas: Canvas, severity: int) -> Layer:
     opacity = np.clip(film + np.clip(haze, 0, 1), 0, 0.92)
     colour = tint * (1 + 0.25 * drift + 0.15 * fuzz)[..., None]
     return spot.layer(1.0, colour, np.where(opacity > 0.012, opacity, 0))
+
+
+KINDS = (stain, burn, mould)
