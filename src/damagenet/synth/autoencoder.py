@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -93,7 +94,7 @@ def build(name: str) -> nn.Module:
         down += [Residual(outer)] if inner != 3 else []
     up: list[nn.Module] = [nn.Conv2d(spec.latent, spec.widths[-1], 3, padding=1)]
     sizes = (*reversed(spec.widths), 16)
-    for inner, outer in zip(sizes, sizes[1:], strict=False):
+    for inner, outer in pairwise(sizes):
         up += [Residual(inner), nn.SiLU(), grown(inner, outer)]
     return nn.Sequential(
         *down,
