@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import rewrite, settings
+from conftest import FAMILIES, SETTINGS, rewrite, settings
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from damagenet import BadInput, runs
@@ -116,7 +116,7 @@ def test_every_slice_is_reported_with_its_size(results, scored):
     ):  # fmt: skip
         for value, count in rows[column].value_counts().items():
             assert sizes[f"{column}={value}"] == count + (test.label == 0).sum()
-    assert "family=waifu2x" in sizes.index  # the family that training never saw
+    assert f"family={FAMILIES[1]}" in sizes.index  # the family that training never saw
     assert {"negatives=authentic_intact", "negatives=authentic_damaged"} <= set(sizes.index)
     assert sizes["negatives=real_damage"] == (test.kind.eq("real") & ~test.label.eq(1)).sum() + len(
         doctored
@@ -142,9 +142,9 @@ def test_the_headline_names_what_it_was_measured_against(results):
 
 
 def test_the_record_says_what_was_measured(results, built):
-    assert results["split"] == "test" and results["holdout_family"] == "waifu2x"
+    assert results["split"] == "test" and results["holdout_family"] == FAMILIES[1]
     assert results["dataset_sha256"] == dataset.read_card(built)["manifest_sha256"]
-    assert results["config"]["name"] == "tiny" and results["trained"]["seed"] == 3
+    assert results["config"]["name"] == "tiny" and results["trained"]["seed"] == SETTINGS["seed"]
     assert results["threads"] == 1
 
 

@@ -160,7 +160,8 @@ def test_without_twins_there_is_nothing_to_learn_from(built, rows):
 
 
 def test_a_full_edit_becomes_a_local_one_by_exchange(built, manifest):
-    full = manifest[(manifest.topology == "full") & (manifest.cell == "doctored_damage")].head(1)
+    full = manifest[(manifest.topology == "full") & (manifest.cell == "doctored_damage")]
+    full = full[full.area > 0.98].head(1)
     assert len(full), "the tiny dataset needs a full-frame edit"
     whole = manifest[manifest.product_id == full.product_id.iloc[0]]
     chosen = pd.concat([full, whole[whole.label == 0]])
@@ -169,7 +170,7 @@ def test_a_full_edit_becomes_a_local_one_by_exchange(built, manifest):
     )
     shares = [float(always[i]["mask"][1].mean()) for i in range(10)]
     assert max(shares) < 0.9 and any(0 < share for share in shares)
-    assert all(float(never[i]["mask"][1].mean()) == 1 for i in range(3))
+    assert all(float(never[i]["mask"][1].mean()) > 0.95 for i in range(3))
 
 
 def test_outside_the_exchanged_region_lie_the_original_pixels(built, manifest):

@@ -175,7 +175,9 @@ def test_every_module_has_its_tests():
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
     parts = {  # a stage split over several files is tested as the stage
         "brittle": "damage", "cloth": "damage", "stiff": "damage", "soils": "damage",
-        "strokes": "damage", "spot": "damage", "foreground": "damage",
+        "strokes": "damage", "spot": "damage", "foreground": "damage", "layer": "damage",
+        "raster": "damage", "board": "stiff", "autoencoder": "decoders", "shot": "doctor",
+        "edits": "doctor", "duplicates": "audit",
         "groups": "products", "align": "compare", "heatmaps": "detector", "metadata": "labels",
         "page": "review", "signals": "review", "aigc": "labels",
     }  # fmt: skip

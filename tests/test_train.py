@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import safetensors
 import torch
-from conftest import rewrite, settings, train_in
+from conftest import SETTINGS, rewrite, settings, train_in
 from safetensors.torch import load_file
 
 from damagenet import BadInput, config, images, runs
@@ -38,7 +38,7 @@ def test_a_run_holds_what_the_house_promises(trained, built):
     }  # fmt: skip
     assert config.load(trained / "config.yaml") == settings()
     facts = runs.read_json(trained / "environment.json", "")
-    assert (facts["seed"], facts["threads"], facts["device"]) == (3, 1, "cpu")
+    assert (facts["seed"], facts["threads"], facts["device"]) == (SETTINGS["seed"], 1, "cpu")
     assert facts["dataset"] == dataset.read_card(built)["manifest_sha256"]
     assert {"commit", "versions", "machine", "python"} <= set(facts)
 
@@ -56,7 +56,7 @@ def test_the_best_weights_are_those_of_the_best_evaluation(trained, built):
     best = log.loc[log.auc.idxmax()]
     _, facts = model.load(trained / "best.safetensors")
     assert facts["step"] == best.step and facts["val"]["auc"] == best.auc
-    assert facts["seed"] == 3
+    assert facts["seed"] == SETTINGS["seed"]
     assert facts["dataset"] == dataset.read_card(built)["manifest_sha256"]
 
 
@@ -169,10 +169,10 @@ def test_a_trace_that_is_there_is_learnt(copied, manifest, tmp_path):
         noise = runs.rng_for(0, row["image"]).choice([-40, 40], image.shape)
         loud = np.where(mask[..., None], np.clip(image + noise, 0, 255), image).astype(np.uint8)
         images.write(copied / row["image"], loud, quality=95)
-    change = {"steps": 50, "eval_every": 25, "lr": 0.005, "ema": 0.9, "augment": 0.0}
+    change = {"steps": 80, "eval_every": 40, "lr": 0.005, "ema": 0.9, "augment": 0.0}
     run = train_in(tmp_path, settings(train=change), copied)
     log = pd.read_csv(run / "train.csv")
-    assert log.loss.iloc[-1] < 0.7 * log.loss.iloc[0]
+    assert log.loss.iloc[-1] < 0.75 * log.loss.iloc[0]
     assert log.auc.max() > 0.9 and log.pixel_f1.max() > 0.5
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -50,11 +51,15 @@ def build(args: argparse.Namespace) -> int:
 def audit(args: argparse.Namespace) -> int:
     """Probe the dataset for shortcuts."""
     from damagenet.synth import audit as stage
+    from damagenet.synth import card
 
-    limits = config.Audit(limit=args.limit, folds=args.folds)
-    config.check(config.Config(audit=limits), "audit")
-    result = stage.audit(args.dataset, limits)
+    given = {key: getattr(args, key) for key in ("limit", "pixel_limit", "folds")}
+    given = {key: value for key, value in given.items() if value is not None}
+    config.check(config.Config(audit=config.Audit(**given)), "audit")
+    limits = dataclasses.replace(stage.configured(args.dataset), **given)
+    result = stage.audit(args.dataset, limits, args.workers)
     print(stage.table(result))
+    print(f"{card.write(args.dataset)}: the dataset in one page")
     if not result["passed"]:
         print(
             f"{args.dataset}: a detector could cheat on this dataset; see the remedies above",
@@ -192,12 +197,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME/dataset")
 
     one = stage(
-        "audit", "Probe a dataset for shortcuts -> audit.json; exit 1 when one is found",
-        "runs/demo/dataset",
+        "audit", "Probe a dataset for shortcuts -> audit.json, dataset_card.html; exit 1 on a leak",
+        "runs/demo/dataset", "big/ --workers 8 --pixel-limit 0.6",
     )  # fmt: skip
     one.add_argument("dataset", type=Path, metavar="DATASET")
-    one.add_argument("--limit", type=float, default=config.Audit.limit, help="AUC limit")
-    one.add_argument("--folds", type=int, default=config.Audit.folds)
+    limit = "AUC limit of probes of {}; default: the dataset's own config".format
+    one.add_argument("--limit", type=float, metavar="AUC", help=limit("files"))
+    one.add_argument("--pixel-limit", type=float, metavar="AUC", help=limit("pixel statistics"))
+    one.add_argument("--folds", type=int, metavar="N", help="cross-validation over product groups")
+    one.add_argument("--workers", type=_count, default=2, metavar="N")
 
     one = stage(
         "train", "Train a detector -> runs/NAME/best.safetensors",

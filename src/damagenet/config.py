@@ -43,9 +43,14 @@ class Build:
     kinds: tuple[str, ...] = ()  # damage kinds; empty = all
     families: tuple[str, ...] = ()  # decoder families; empty = every one whose weights are found
     holdout_family: str = ""  # used in the test split only
+    holdout_kind: str = ""  # a damage kind, used in the test split only
     overlay: float = 0.1  # share of doctored damage that is painted, not regenerated
+    inpaint: tuple[str, ...] = ()  # diffusion models (hub names or folders) that paint damage too
+    inpaint_share: float = 0.5  # share of doctored damage they paint, where any is named
+    inpaint_steps: int = 30
     topologies: tuple[str, ...] = ("full", "exchange", "blend")
-    chains: tuple[str, ...] = ("camera", "chat", "marketplace")  # see synth.channel.CHAINS
+    chains: tuple[str, ...] = ("camera", "chat", "marketplace", "screenshot", "screen", "softened")
+    test_chains: tuple[str, ...] = ("twice",)  # reserved: the test split only, a fifth of it
     validation: float = 0.15  # share of product groups
     test: float = 0.25
     test_sources: tuple[str, ...] = ()  # sources that only the test split may hold
@@ -56,7 +61,8 @@ class Build:
 class Audit:
     """Shortcut probes."""
 
-    limit: float = 0.60  # a probe above this AUC fails the dataset
+    limit: float = 0.60  # a probe of the files above this AUC fails the dataset
+    pixel_limit: float = 0.65  # the same for probes of pixel statistics
     folds: int = 5
 
 
@@ -207,6 +213,10 @@ def check(config: Config, where: str = "config") -> None:
         ("build.test", 0 < build.test < 1 - build.validation, "between 0 and 1 - validation"),
         ("build.native", 0 <= build.native < 1, "in [0, 1)"),
         ("build.overlay", 0 <= build.overlay <= 1, "in [0, 1]"),
+        ("build.inpaint_share", 0 <= build.inpaint_share <= 1, "in [0, 1]"),
+        ("build.inpaint_steps", build.inpaint_steps >= 1, "at least 1"),
+        ("audit.limit", 0.5 < config.audit.limit <= 1, "above 0.5, at most 1"),
+        ("audit.pixel_limit", 0.5 < config.audit.pixel_limit <= 1, "above 0.5, at most 1"),
         ("audit.folds", config.audit.folds >= 2, "at least 2"),
         ("train.crop", train.crop >= 32 and train.crop % 16 == 0, "a multiple of 16, at least 32"),
         ("train.pairs", train.pairs >= 1, "at least 1"),

@@ -1,4 +1,7 @@
-"""Figures from arrays and tables. Every function returns a Figure and shows nothing."""
+"""Figures from arrays and tables. Every function returns a Figure and shows nothing.
+
+Here are the figures made of numbers; those made of pictures come from `sheets`.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from damagenet import images
-from damagenet.images import Array
+from damagenet.sheets import CELL_COLOURS as CELL_COLOURS
+from damagenet.sheets import contact_sheet as contact_sheet
+from damagenet.sheets import crops as crops
+from damagenet.sheets import differences as differences
+from damagenet.sheets import heatmap_gallery as heatmap_gallery
+from damagenet.sheets import noise as noise
+from damagenet.sheets import outlined as outlined
+from damagenet.sheets import samples as samples
+from damagenet.sheets import tiles as tiles
+from damagenet.sheets import twins as twins
 
-CELL_COLOURS = {
-    "authentic_intact": "#1b9e77",
-    "authentic_damaged": "#66a61e",
-    "doctored_damage": "#d95f02",
-    "doctored_other": "#e7298a",
-}
-"""One colour per cell in every figure: greens are authentic, warm colours doctored."""
+GOOD, BAD, GREY = "#1b9e77", "#d95f02", "#999999"
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
@@ -33,70 +37,74 @@ def save(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
     return path
 
 
-def tiles(
-    pictures: Sequence[Array | NDArray[np.floating[Any]]],
-    titles: Sequence[str] = (),
-    columns: int = 4,
-    size: float = 2.6,
-) -> Figure:
-    """Pictures in a grid; two-dimensional arrays in [0, 1] are drawn as heatmaps."""
-    shapes = [picture.shape[0] / picture.shape[1] for picture in pictures] or [1.0]
-    tall = [max(shapes[i : i + columns]) for i in range(0, len(shapes), columns)]
-    inches = (columns * size, sum(tall) * size + 0.35 * len(tall))
-    figure = Figure(figsize=inches, layout="constrained")
-    axes = figure.subplots(len(tall), columns, squeeze=False, height_ratios=tall).ravel()
-    for axis in axes:
-        axis.axis("off")
-    for i, (axis, picture) in enumerate(zip(axes, pictures, strict=False)):
-        if picture.ndim == 2 and picture.dtype != np.uint8:
-            axis.imshow(picture, cmap="inferno", vmin=0, vmax=1)
-        else:
-            axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
-        if i < len(titles):
-            axis.set_title(titles[i], fontsize=8)
+def picture_sizes(table: pd.DataFrame) -> Figure:
+    """Width against height of a product table, one colour per source and condition."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axis = figure.subplots()
+    for (source, condition), rows in table.groupby(["source", "condition"]):
+        mark = "o" if condition == "intact" else "x"
+        label = f"{source}, {condition} ({len(rows)})"
+        axis.scatter(rows.width, rows.height, marker=mark, alpha=0.6, label=label)
+    axis.set(xlabel="width, pixels", ylabel="height, pixels")
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
 
 
-def contact_sheet(table: pd.DataFrame, n: int = 40, columns: int = 10) -> Figure:
-    """An even sample of a product table, titled by condition and category."""
-    picked = table.iloc[np.linspace(0, len(table) - 1, min(n, len(table))).astype(int)]
-    thumbnails = [_thumbnail(path) for path in picked.path]
-    titles = [f"{c}\n{s}" for c, s in zip(picked.category, picked.condition, strict=True)]
-    return tiles(thumbnails, titles, columns, size=1.4)
+def counts(
+    manifest: pd.DataFrame,
+    columns: Sequence[str] = ("cell", "topology", "family", "severity", "kind"),
+) -> Figure:
+    """How often each value of a dataset's columns was drawn, authentic and doctored apart."""
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    axes = figure.subplots(1, len(columns), squeeze=False)[0]
+    for axis, column in zip(axes, columns, strict=True):
+        shown = manifest[~manifest[column].isin(["none", 0])]
+        table = shown.groupby([column, "label"]).size().unstack(fill_value=0)
+        table = table.reindex(columns=[0, 1], fill_value=0).iloc[::-1]
+        places = np.arange(len(table))
+        axis.barh(places, table[0], color=GOOD, label="authentic")
+        axis.barh(places, table[1], left=table[0], color=BAD, label="doctored")
+        axis.set_yticks(places, [str(value).replace("_", " ") for value in table.index])
+        axis.tick_params(labelsize=8)
+        axis.set_title(column, fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    return figure
 
 
-def twins(manifest: pd.DataFrame, dataset: str | Path, products: int = 4) -> Figure:
-    """The four cells of a few products side by side, the doctored region outlined."""
-    draws = manifest.groupby(manifest.image.str.replace(r"_[a-z]+_[a-z]+\.jpg$", "", regex=True))
-    complete = [unit for _, unit in draws if set(unit.cell) == set(CELL_COLOURS)]
-    pictures, titles = [], []
-    for unit in complete[:products]:
-        for cell, row in unit.set_index("cell").loc[list(CELL_COLOURS)].iterrows():
-            image = images.read(Path(dataset) / str(row["image"]))
-            mask = images.read_mask(Path(dataset) / str(row["mask"])) > 127
-            pictures.append(outlined(image, mask))
-            detail = "" if row.label == 0 else f", {row.topology}, {row.family}"
-            titles.append(f"{cell}\n{row.kind}{detail}")
-    return tiles(pictures, titles, 4)
+def probes(audit: Mapping[str, Any], spoilt: Mapping[str, Any] | None = None) -> Figure:
+    """Every shortcut probe of an audit against its limit; right of the line is a leak.
 
-
-def outlined(
-    image: Array, mask: NDArray[np.bool_], colour: tuple[int, ...] = (255, 0, 80)
-) -> Array:
-    """A picture with the border of a region drawn on it."""
-    inner = mask.copy()
-    for axis in (0, 1):
-        for step in (-2, 2):
-            inner &= np.roll(mask, step, axis)
-    result = image.copy()
-    result[mask & ~inner] = colour
-    return result
-
-
-def _thumbnail(path: str, side: int = 200) -> Array:
-    image = images.read(path)
-    step = max(1, max(image.shape[:2]) // side)
-    return np.ascontiguousarray(image[::step, ::step])
+    Args:
+        audit: As `audit.audit` returns.
+        spoilt: The audit of another version of the same dataset, drawn beside it.
+    """
+    records = audit["probes"][::-1]
+    figure = Figure(figsize=(7.5, 0.28 * len(records) + 1.1), layout="constrained")
+    axis = figure.subplots()
+    places = np.arange(len(records))
+    for x in (0.5, 1.0):
+        axis.axvline(x, color="#dddddd", lw=0.8, zorder=0)
+    limits = [record["limit"] for record in records]
+    axis.scatter(limits, places, marker="|", s=130, color="black", label="limit")
+    if spoilt is not None:
+        now = {record["name"]: record for record in spoilt["probes"]}
+        for place, record in zip(places, records, strict=True):
+            there = now[record["name"]]["auc"]
+            colour = GOOD if now[record["name"]]["passed"] else BAD
+            axis.plot([record["auc"], there], [place, place], color=colour, lw=1, zorder=1)
+            axis.scatter(there, place, marker="D", s=28, color=colour, zorder=3)
+        axis.scatter([], [], marker="D", s=28, color=BAD, label="spoilt, caught")
+    colours = [GOOD if record["passed"] else BAD for record in records]
+    axis.scatter([record["auc"] for record in records], places, color=colours, zorder=2)
+    axis.scatter([], [], color=GOOD, label="passed")
+    if not all(record["passed"] for record in records):
+        axis.scatter([], [], color=BAD, label="leak")
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False)
+    axis.set_yticks(places, [record["name"].replace("_", " ") for record in records])
+    axis.set(xlabel="AUC on unseen products: 0.5 knows nothing, 1 knows all", xlim=(0.3, 1.04))
+    return figure
 
 
 def training_curve(log: pd.DataFrame) -> Figure:
@@ -184,87 +192,6 @@ def slices(table: pd.DataFrame, metric: str = "auc") -> Figure:
     axis.tick_params(axis="y", labelsize=7)
     axis.set(xlabel=metric, xlim=(0, 1.02), ylim=(-1, len(rows)))
     return figure
-
-
-def heatmap_gallery(dataset: str | Path, picks: Sequence[Mapping[str, Any]]) -> Figure:
-    """Pictures above their heatmaps; the truth is outlined on the picture."""
-    columns = max(1, len(picks) // 2)
-    shown: list[Any] = []
-    titles: list[str] = []
-    for row in (picks[:columns], picks[columns:]):
-        for pick in row:
-            image = images.read(Path(dataset) / str(pick["image"]))
-            mask = images.read_mask(Path(dataset) / str(pick["mask"])) > 127
-            shown.append(image if mask.all() else outlined(image, mask))
-            titles.append("{title}  {score:.2f}\n{cell}\n{kind}, {family}".format(**pick))
-        shown += [pick["heatmap"] for pick in row]
-        titles += [""] * len(row)
-    return tiles(shown, titles, columns, size=2)
-
-
-def samples(
-    rendered: Sequence[Any],
-    titles: Sequence[str] = (),
-    columns: int = 4,
-    around: Array | None = None,
-) -> Figure:
-    """Rendered `doctor.Sample`s, doctored regions outlined; or plain, cut to the box of a mask."""
-    shown = [images.read(one.file) for one in rendered]
-    if around is None:
-        shown = [outlined(x, one.mask > 127) for x, one in zip(shown, rendered, strict=True)]
-    else:
-        y, x = np.nonzero(around > 127)
-        room = 8 + max(np.ptp(y), np.ptp(x)) // 3
-        rows, across = (slice(max(0, v.min() - room), v.max() + room) for v in (y, x))
-        shown = [picture[rows, across] for picture in shown]
-    return tiles(shown, titles, columns, size=13 / columns)
-
-
-def differences(rendered: Sequence[Any], titles: Sequence[str] = (), gain: float = 12) -> Figure:
-    """Rendered samples above what changed in each against the first one, `gain` times enlarged."""
-    before, *after = [images.read(one.file) for one in rendered]
-    masks = [one.mask > 127 for one in rendered[1:]]
-    shown = [outlined(image, mask) for image, mask in zip(after, masks, strict=True)]
-    gaps = [np.abs(image.astype(np.float32) - before).mean(axis=2) for image in after]
-    changed = [np.clip(gap * gain / 255, 0, 1) for gap in gaps]
-    named = [*titles, *[f"difference x {gain:g}"] * len(after)]
-    return tiles([*shown, *changed], named, len(after), size=13 / max(3, len(after)))
-
-
-def picture_sizes(table: pd.DataFrame) -> Figure:
-    """Width against height of a product table, one colour per source and condition."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axis = figure.subplots()
-    for (source, condition), rows in table.groupby(["source", "condition"]):
-        mark = "o" if condition == "intact" else "x"
-        label = f"{source}, {condition} ({len(rows)})"
-        axis.scatter(rows.width, rows.height, marker=mark, alpha=0.6, label=label)
-    axis.set(xlabel="width, pixels", ylabel="height, pixels")
-    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    return figure
-
-
-def probes(audit: Mapping[str, Any]) -> Figure:
-    """Every shortcut probe of an audit against its limit; right of the line is a leak."""
-    records = audit["probes"][::-1]
-    figure = Figure(figsize=(6, 0.3 * len(records) + 1), layout="constrained")
-    axis = figure.subplots()
-    colours = ["#1b9e77" if record["passed"] else "#d95f02" for record in records]
-    places = range(len(records))
-    axis.scatter([record["auc"] for record in records], places, color=colours)
-    axis.axvline(0.5, color="#999999", lw=0.8)
-    axis.axvline(records[0]["limit"], color="black", ls="--", lw=1)
-    axis.set_yticks(places, [record["name"] for record in records])
-    axis.set(xlabel="AUC out of fold (0.5 = knows nothing; dashed: limit)", xlim=(0.3, 1.02))
-    return figure
-
-
-def crops(items: Sequence[Mapping[str, Any]]) -> Figure:
-    """Training items as columns: authentic twin, doctored twin, doctored pixels."""
-    twins = [[np.asarray(item["image"][which]) for item in items] for which in (0, 1)]
-    masks = [np.asarray(item["mask"][1] * 255).astype(np.uint8) for item in items]
-    titles = [name for name in ("authentic", "doctored", "its mask") for _ in items]
-    return tiles([*twins[0], *twins[1], *masks], titles, len(items), size=13 / len(items))
 
 
 def base_rates(found: float, accused: float) -> Figure:

@@ -60,10 +60,12 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
             raise BadInput(f"{self.folder / real['image']}: its twin has another size; rebuild")
         if doctored["topology"] == "full" and rng.random() < self.config.exchange:
             # The same original pixels outside a random region: the label becomes local, for free.
+            # Only within the stored mask: a caption drawn over all twins is nobody's edit.
             base = _base(doctored, twins)
             original, _ = dataset.read_pair(self.folder, base)
-            mask = random_region(rng, mask.shape)
-            fake = np.where(mask[..., None], fake, original)
+            region = random_region(rng, mask.shape) & mask
+            if region.any():
+                mask, fake = region, np.where(region[..., None], fake, original)
         rows, columns = choose_crop(rng, mask, self.config.crop)
         images = [_padded(x[rows, columns], self.config.crop) for x in (twin, fake)]
         cut = _padded(mask[rows, columns].astype(np.uint8), self.config.crop)

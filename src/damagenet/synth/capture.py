@@ -1,79 +1,167 @@
 """The camera: a finished photo back to scene light, and scene light to a photo again.
 
-Damage composited between the two is *genuine* for everything downstream: it passed the lens, the
-mosaic, the noise and the camera's own JPEG. The model is deliberately simple (global white balance
-and tone, one noise law); what matters is that both twins pass through the very same draw.
+    scene light -> optics -> mosaic -> sensor -> white balance -> demosaic -> colour matrix
+                -> tone -> denoise -> sharpen -> the camera's own JPEG
+
+Damage composited into the scene light is *genuine* for everything downstream: it went all that
+way. The scene is already colour-corrected, so the inverse of white balance and colour matrix
+stands before the mosaic; they matter all the same, for noise and interpolation happen between.
 """
 
 from __future__ import annotations
 
-import io
+import math
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from damagenet import BadInput
 from damagenet.images import Array
-from damagenet.synth.foreground import srgb_curve, srgb_to_linear
+from damagenet.synth import encoders, sensor
+from damagenet.synth.finishing import STYLES, finish
+from damagenet.synth.foreground import srgb_curve
+from damagenet.synth.sensor import Floats
 
-Floats = NDArray[np.float32]
-DEMOSAICS = ("bilinear", "malvar")
+BODIES = 400
+"""Cameras in the pool; an `id` below this fixes everything that belongs to the body."""
+NEUTRAL = {"contrast": 0.8, "gamma": 1.0}
+"""The look of a photo whose camera is not known."""
 
-# Malvar, He & Cutler, "High-quality linear interpolation for demosaicing of Bayer-patterned color
-# images", ICASSP 2004, figure 2; all kernels are divided by 8.
-_GREEN = np.array(
-    [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]
-)
-_ROW = np.array(
-    [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]
-)
-_DIAGONAL = np.array(
-    [[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0],
-     [0, 0, -1.5, 0, 0]]
-)  # fmt: skip
-_MALVAR = tuple((kernel / 8).astype(np.float32) for kernel in (_GREEN, _ROW, _ROW.T, _DIAGONAL))
-_CROSS = (np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4).astype(np.float32)
-_SQUARE = (np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4).astype(np.float32)
+_DEMOSAICS = {"bilinear": 0.1, "malvar": 0.25, "hamilton": 0.5, "edge": 0.15}
+_TABLES = {  # what cameras write; the other families belong to editors and web sites
+    "ijg": 0.5, "phone_even": 0.14, "phone_fine": 0.14, "phone_coarse": 0.1, "peterson": 0.06,
+    "klein": 0.06,
+}  # fmt: skip
 
 
 def plan(rng: np.random.Generator) -> dict[str, Any]:
-    """Draw one camera and its settings as a small JSON-able dict."""
-    return {
+    """Draw a camera and the settings of one shot as a small JSON-able dict.
+
+    Noise at ISO 100 and its growth follow the heteroscedastic model of Foi et al., "Practical
+    Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP 2008: shot
+    variance grows with the gain, read noise has a part before the gain and one after it.
+    """
+    camera = body(int(rng.integers(BODIES)))
+    iso = int(round(50 * 2 ** (5.3 * rng.beta(1.6, 2.4)), -1))
+    gain = iso / 100
+    before, after = camera.pop("electrons"), camera.pop("converter")
+    shot = camera.pop("full_well") * gain
+    read = (before * gain) ** 2 + after**2
+    warmth = rng.uniform()  # daylight needs more red gain, lamp light more blue
+    grain = 400 * (0.2 * shot + read) ** 0.5  # deviation of mid grey in 8-bit codes
+    denoise, sharpen, jpeg_ = camera["denoise"], camera["sharpen"], camera["jpeg"]
+    if denoise["style"] == "none" and iso > 300:
+        denoise["style"] = "guided"  # no phone leaves that much noise
+    denoise["luma"] = round(denoise["luma"] * grain, 2)
+    chroma = round(denoise["chroma"] * grain, 2)
+    denoise["chroma"] = min(chroma, 15.0) if chroma > 5 else 0.0  # none in good light
+    sharpen["amount"] = round(sharpen["amount"] * max(0.4, 1 - 0.13 * math.log2(max(gain, 1))), 3)
+    jpeg_["quality"] = int(np.clip(jpeg_["quality"] + rng.integers(-2, 3), 86, 98))
+    return camera | {
         "seed": int(rng.integers(1 << 31)),
-        "phase": [int(rng.integers(2)), int(rng.integers(2))],
-        "red": round(float(rng.uniform(1.5, 2.4)), 3),
-        "blue": round(float(rng.uniform(1.4, 2.1)), 3),
-        "blur": round(float(rng.uniform(0.3, 0.8)), 3),
-        "shot": float(f"{10 ** rng.uniform(-4.0, -2.9):.3g}"),
-        "read": float(f"{10 ** rng.uniform(-6.5, -5.0):.3g}"),
-        "demosaic": str(rng.choice(DEMOSAICS)),
-        "denoise": round(float(rng.choice([0.0, 0.0, rng.uniform(0.3, 0.8)])), 3),
-        "sharpen": round(float(rng.uniform(0.0, 0.7)), 3),
-        "quality": int(rng.integers(88, 98)),
+        "iso": iso,
+        "shot": float(f"{shot:.3g}"),
+        "read": float(f"{read:.3g}"),
+        "red": round(float(1.5 + 0.8 * warmth + rng.uniform(0, 0.15)), 3),
+        "blue": round(float(2.1 - 0.7 * warmth + rng.uniform(0, 0.15)), 3),
+        "blur": round(float(camera["blur"] + rng.uniform(0, 0.25)), 3),
     }
 
 
-def unprocess(image: Array) -> Floats:
-    """Photo to scene light, float32 `[h, w, 3]` in [0, 1].
+def body(number: int) -> dict[str, Any]:
+    """What belongs to a camera of the pool, whatever it photographs."""
+    rng = np.random.default_rng([20, number])
+    style = str(rng.choice(STYLES, p=[0.2, 0.35, 0.15, 0.3]))
+    method = str(rng.choice(list(_DEMOSAICS), p=list(_DEMOSAICS.values())))
+    # A softer lens and less sharpening spare the simpler methods their zippers.
+    zipper = {"bilinear": 0.4, "edge": 0.4, "malvar": 0.2, "hamilton": 0.0}[method]
+    # Rows sum to 1: grey stays grey. Spectra of phone sensors overlap most in red and green.
+    cross = [-rng.uniform(low, high) for low, high in (
+        (0.2, 0.5), (0.02, 0.15), (0.1, 0.3), (0.1, 0.35), (0.0, 0.1), (0.2, 0.5))]  # fmt: skip
+    rg, rb, gr, gb, br, bg = (round(float(value), 3) for value in cross)
+    matrix = [
+        [round(1 - rg - rb, 3), rg, rb], [gr, round(1 - gr - gb, 3), gb],
+        [br, bg, round(1 - br - bg, 3)],
+    ]  # fmt: skip
+    return {
+        "id": number,
+        "phase": [int(rng.integers(2)), int(rng.integers(2))],
+        "prnu": round(float(rng.uniform(0.004, 0.01)), 5),
+        "dark": round(float(rng.uniform(1e-4, 4e-4)), 6),
+        "full_well": 10 ** rng.uniform(-4.25, -3.85),
+        "electrons": rng.uniform(1.5e-4, 4e-4),
+        "converter": rng.uniform(1.5e-4, 4e-4),
+        "blur": float(rng.uniform(0.4, 0.6) + 0.4 * zipper),
+        "demosaic": method,
+        "matrix": matrix,
+        "look": {
+            "contrast": round(float(rng.uniform(0.65, 0.95)), 2),
+            "gamma": round(float(rng.uniform(0.96, 1.04)), 2),
+        },
+        "denoise": {
+            "style": style,
+            "luma": float(rng.uniform(0.5, 1.5)),
+            "chroma": float(rng.uniform(1.0, 4.0)),
+        },
+        "sharpen": {
+            "amount": float(rng.uniform(0.2, 1.1)) * (1 - zipper),
+            "radius": round(float(rng.uniform(0.7, 1.3)), 2),
+            "limit": round(float(rng.uniform(8, 20)), 1),
+        },
+        "jpeg": {
+            "tables": str(rng.choice(list(_TABLES), p=list(_TABLES.values()))),
+            "quality": int(rng.integers(89, 97)),
+            "subsampling": int(rng.choice([2, 1, 0], p=[0.7, 0.2, 0.1])),
+        },
+    }  # fmt: skip
 
-    Inverse global tone curve (smoothstep 3x² - 2x³), then inverse sRGB gamma, after Brooks et al.,
-    "Unprocessing Images for Learned Raw Denoising", CVPR 2019, section 3.3.
+
+def unprocess(image: Array, look: dict[str, float] | None = None) -> Floats:
+    """Photo to scene light, float32 of the same shape in [0, 1]; inverse of `process`.
+
+    The idea is that of Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019.
+
+    Args:
+        image: uint8 `[h, w, 3]`.
+        look: `camera["look"]` of the camera that took the photo; None = `NEUTRAL`.
     """
-    toned = image.astype(np.float32) / 255
-    gamma = 0.5 - np.sin(np.arcsin(np.clip(1 - 2 * toned, -1, 1)) / 3)
-    return np.asarray(srgb_to_linear(gamma.astype(np.float32)), np.float32)
+    _, _, back = _curves(**(look or NEUTRAL))
+    return np.asarray(cv2.LUT(np.ascontiguousarray(image), back), np.float32)
 
 
-def process(scene: Floats) -> Floats:
-    """Scene light to a photo in [0, 1]: sRGB gamma, then the tone curve; inverse of `unprocess`."""
-    gamma = srgb_curve(scene)
-    return np.asarray(3 * gamma**2 - 2 * gamma**3, np.float32)
+def process(scene: Floats, look: dict[str, float] | None = None) -> Floats:
+    """Scene light to a photo in [0, 1]: sRGB, then the look of a camera.
+
+    The look is a power of the sRGB value x and after it a share of the smoothstep 3x² - 2x³, the
+    tone curve of Brooks et al. 2019, section 3.3.
+
+    Args:
+        scene: float32 of any shape, clipped to [0, 1].
+        look: `contrast`, that share in [0, 1], and `gamma`, the power; None = `NEUTRAL`.
+    """
+    forth, _, _ = _curves(**(look or NEUTRAL))
+    levels = cv2.multiply(np.ascontiguousarray(scene), 65535.0, dtype=cv2.CV_16U)
+    return sensor.look_up(levels, forth)
+
+
+@lru_cache(maxsize=64)
+def _curves(contrast: float, gamma: float) -> tuple[Floats, Array, Floats]:
+    """The tone curve at 65536 levels of light, in floats and in codes; the light of 256 codes."""
+    if not (0 <= contrast <= 1 and gamma > 0):
+        raise BadInput(f"look: contrast {contrast} must lie in 0-1, gamma {gamma} above 0")
+    light = np.linspace(0, 1, 65536)
+    value = srgb_curve(light.astype(np.float32)).astype(np.float64) ** gamma
+    toned = (1 - contrast) * value + contrast * (3 - 2 * value) * value**2
+    back = np.interp(np.arange(256) / 255, toned, light)
+    codes = np.rint(toned * 255).astype(np.uint8)
+    return toned.astype(np.float32), codes, back.astype(np.float32)
 
 
 def expose(scene: Floats, camera: dict[str, Any]) -> Array:
-    """Photograph scene light: optics, mosaic, noise, demosaic, tone, sharpening, in-camera JPEG.
+    """Photograph scene light.
 
     Args:
         scene: float32 `[h, w, 3]` in [0, 1], as `unprocess` gives.
@@ -82,79 +170,26 @@ def expose(scene: Floats, camera: dict[str, Any]) -> Array:
     Returns:
         uint8 `[h, w, 3]`, decoded from the camera's own JPEG.
     """
-    gains = np.array([camera["red"], 1.0, camera["blue"]], np.float32)
-    light = cv2.GaussianBlur(scene, (0, 0), camera["blur"], borderType=cv2.BORDER_REFLECT_101)
-    raw = sense(mosaic(light / gains, camera["phase"]), camera)
-    light = demosaic(raw, camera["phase"], camera["demosaic"]) * gains
-    photo = process(light)
-    if camera["denoise"]:
-        photo = cv2.GaussianBlur(photo, (0, 0), camera["denoise"])
-    soft = cv2.GaussianBlur(photo, (0, 0), 1.0)
-    photo = photo + camera["sharpen"] * (photo - soft)
-    pixels = np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8)
-    return jpeg(pixels, camera["quality"], 2)[0]
+    _, tone, _ = _curves(**camera["look"])
+    photo = sensor.look_up(develop(scene, camera), tone)
+    return encoders.jpeg(finish(photo, camera), **camera["jpeg"])[0]
 
 
-def sense(raw: Floats, camera: dict[str, Any]) -> Floats:
-    """What the sensor reports of the light on its pixels: noise, then a 12-bit converter.
+def develop(scene: Floats, camera: dict[str, Any]) -> NDArray[np.uint16]:
+    """Optics, sensor and demosaicing: the light that the camera recovers, 65535 = white.
 
-    Poisson shot noise as a normal with variance linear in the signal, plus Gaussian read noise:
-    Healey & Kondepudy 1994; the ranges follow Brooks et al. 2019, figure 4.
+    The lens is a Gaussian of `blur` pixels; colours pass the inverse of the camera's matrix and of
+    its white balance before the mosaic (Brooks et al. 2019, section 3), and both after it.
     """
-    rng = np.random.default_rng(camera["seed"])
-    deviation = np.sqrt(camera["shot"] * np.clip(raw, 0, 1) + camera["read"])
-    raw = raw + deviation * rng.standard_normal(raw.shape, np.float32)
-    return np.asarray(np.rint(np.clip(raw, 0, 1) * 4095) / 4095, np.float32)
-
-
-def mosaic(light: Floats, phase: list[int]) -> Floats:
-    """Keep one colour per pixel (Bayer); `phase` is the row and column of the first red pixel."""
-    raw = light[..., 1].copy()
-    row, column = phase
-    raw[row::2, column::2] = light[row::2, column::2, 0]
-    raw[1 - row :: 2, 1 - column :: 2] = light[1 - row :: 2, 1 - column :: 2, 2]
-    return raw
-
-
-def demosaic(raw: Floats, phase: list[int], method: str) -> Floats:
-    """Interpolate the two missing colours of every pixel; float32 `[h, w]` to `[h, w, 3]`."""
-    row, column = phase
-    red = np.zeros(raw.shape, bool)
-    red[row::2, column::2] = True
-    blue = np.zeros(raw.shape, bool)
-    blue[1 - row :: 2, 1 - column :: 2] = True
-    if method == "bilinear":
-        sites = ((red, _SQUARE), (~(red | blue), _CROSS), (blue, _SQUARE))
-        planes = [_filter(np.where(site, raw, np.float32(0)), k) for site, k in sites]
-        return np.stack(planes, axis=-1)
-    green, across, down, diagonal = (_filter(raw, kernel) for kernel in _MALVAR)
-    red_rows = np.zeros(raw.shape, bool)
-    red_rows[row::2] = True
-    in_row = np.where(red_rows, across, down)  # red at green pixels; blue is the other way round
-    in_column = np.where(red_rows, down, across)
-    return np.stack(
-        [
-            np.where(red, raw, np.where(blue, diagonal, in_row)),
-            np.where(red | blue, green, raw),
-            np.where(blue, raw, np.where(red, diagonal, in_column)),
-        ],
-        axis=-1,
-    )
-
-
-def _filter(plane: NDArray[np.floating[Any]], kernel: Floats) -> Floats:
-    # Mirroring without repeating the edge keeps the colour phase of the mosaic.
-    return np.asarray(cv2.filter2D(plane, -1, kernel, borderType=cv2.BORDER_REFLECT_101))
-
-
-def jpeg(pixels: Array, quality: int, subsampling: int) -> tuple[Array, bytes]:
-    """Compress once: the decoded pixels and the file.
-
-    Args:
-        pixels: uint8 `[h, w, 3]`.
-        quality: 1-100, on libjpeg's scale.
-        subsampling: 0 = 4:4:4, 1 = 4:2:2, 2 = 4:2:0.
-    """
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
-    return np.array(Image.open(buffer).convert("RGB")), buffer.getvalue()
+    matrix = np.asarray(camera["matrix"], np.float64)
+    gains = np.array([camera["red"], 1.0, camera["blue"]])
+    colours = (np.linalg.inv(matrix) / gains[:, None]).astype(np.float32)
+    light = cv2.GaussianBlur(scene, (5, 5), camera["blur"], borderType=cv2.BORDER_REFLECT_101)
+    raw = sensor.mosaic(cv2.transform(light, colours), camera["phase"])
+    raw = sensor.sense(raw, camera)
+    raw = sensor.balance(raw, camera["phase"], camera["red"], camera["blue"])
+    light = sensor.demosaic(raw, camera["phase"], camera["demosaic"])
+    # The added half turns cutting off into rounding.
+    rounding = np.hstack([matrix * 65535, np.full((3, 1), 0.5)]).astype(np.float32)
+    light = cv2.transform(light, rounding)
+    return np.clip(light, 0, 65535, out=light).astype(np.uint16)

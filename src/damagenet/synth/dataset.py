@@ -1,6 +1,8 @@
 """Build a four-cell dataset: parallel, resumable, the same bytes for any number of workers.
 
-    images/ masks/ manifest.parquet dataset.json      (dataset.json last: it means "complete")
+    images/ masks/ intended/ manifest.parquet timing.json dataset.json   (last: "complete")
+
+`masks/` holds what was changed, `intended/` under the same names what was meant to change.
 
 Every finished product leaves a part in `.parts/`; an interrupted build goes on from these.
 """
@@ -11,29 +13,35 @@ import hashlib
 import io
 import json
 import shutil
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import joblib
 import numpy as np
 import pandas as pd
-from PIL import Image
 from tqdm.auto import tqdm
 
 from damagenet import BadInput, aigc, images, runs
 from damagenet.config import Build, Config, digest, to_dict
-from damagenet.synth import doctor, products, regenerate
+from damagenet.synth import doctor, inpaint, products, regenerate, textures
+from damagenet.synth.damage import KINDS
+from damagenet.synth.groups import SPLITS, split_groups
+from damagenet.synth.shot import Shot, plan_frame
 
-FORMAT = 1
+FORMAT = 2
 COLUMNS = (
     "image mask label cell split product_id group_id category kind method topology family "
     "severity area recipe channel width height sha256"
 ).split()
-SPLITS = ("train", "val", "test")
 MIN_MASK = 32
 """Doctored pixels a picture must show at least; plans with fewer are drawn again."""
 ATTEMPTS = 5
+TEST_CHAIN = 0.2
+"""Share of the test split's draws that go through a reserved channel."""
 
 
 def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
@@ -57,9 +65,12 @@ def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
         lines = "; ".join(ways.get(n, f"{n}: unknown, known: {', '.join(ways)}") for n in lacking)
         raise BadInput(f"no weights for a decoder family: {lines or '; '.join(ways.values())}")
     doctor.check_names(config.build, families, tuple(sorted(set(table.source))))
+    built = replace(config.build, families=families)
+    allowed = {split: _allowed(built, split) for split in SPLITS}
     splits = split_groups(table, config)
     identity = digest(
-        to_dict(config.build) | {"out": ""}, config.seed, {f: found[f] for f in families},
+        FORMAT, to_dict(config.build) | {"out": ""}, config.seed, {f: found[f] for f in families},
+        textures.digest(),
         table[["product_id", "group_id", "condition", "sha256"]].to_dict("list"),
     )  # fmt: skip
     if (out / "dataset.json").is_file():
@@ -79,8 +90,9 @@ def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
     if len(left) < len(todo):
         tqdm.write(f"resuming: {len(todo) - len(left)} of {len(todo)} products are done")
     jobs = (
-        joblib.delayed(_unit)(out, row, variant, splits[row["group_id"]], config, families)
+        joblib.delayed(_unit)(out, row, variant, config.seed, split, allowed[split])
         for row, variant in left
+        for split in (splits[row["group_id"]],)
     )
     with tqdm(total=len(todo), initial=len(todo) - len(left), desc="build", unit="product") as bar:
         for _ in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
@@ -95,6 +107,10 @@ def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
     buffer = io.BytesIO()
     manifest.to_parquet(buffer, index=False)
     images.write_bytes(out / "manifest.parquet", buffer.getvalue())
+    _clean(out)
+    weight = sum((out / line["image"]).stat().st_size for part in done for line in part["rows"])
+    cost = {"cpu_s": sum(part["cpu_s"] for part in done), "bytes": weight, "workers": workers}
+    runs.write_json(out / "timing.json", cost | {"pictures": len(manifest)})
     runs.write_json(
         out / "dataset.json",
         {
@@ -104,6 +120,8 @@ def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
             "counts": manifest.groupby(["split", "cell"]).size().unstack(fill_value=0).T.to_dict(),
             "families": {f: found[f] for f in families},
             "missing_families": regenerate.missing(),
+            "inpaint": {name: inpaint.describe(name) for name in config.build.inpaint},
+            "textures": textures.digest(),
             "holdout_family": config.build.holdout_family,
             "skipped": skipped,
             "ai_labels": config.build.label_files,
@@ -116,81 +134,60 @@ def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
     return out
 
 
-def split_groups(table: pd.DataFrame, config: Config) -> dict[str, str]:
-    """Assign whole groups to splits; really damaged and intact groups are each spread evenly.
-
-    Raises:
-        BadInput: Too few groups for three splits.
-    """
-    share = {"test": config.build.test, "val": config.build.validation}
-    share["train"] = 1 - sum(share.values())
-    damaged = set(table[table.condition == "damaged"].group_id)
-    kept_out = set(table[table.source.isin(config.build.test_sources)].group_id)
-    result = {group: "test" for group in kept_out}
-    for stratum in (damaged, set(table.group_id) - damaged):
-        sizes = table[table.group_id.isin(stratum)].groupby("group_id").size()
-        order = sorted(sizes.index, key=lambda g: runs.rng_for(config.seed, "split", g).random())
-        have = dict.fromkeys(SPLITS, 0)
-        for group in order:
-            if group in result:
-                have[result[group]] += sizes[group]
-        # Large groups first, each to the split that lacks the largest share of its target.
-        for group in sorted((g for g in order if g not in result), key=lambda g: -sizes[g]):
-            need = {s: 1 - have[s] / (share[s] * sizes.sum()) for s in ("train", "test", "val")}
-            result[group] = max(need, key=need.__getitem__)
-            have[result[group]] += sizes[group]
-    empty = [split for split in SPLITS if split not in result.values()]
-    if empty:
-        raise BadInput(
-            f"split {empty[0]} gets no products: {len(result)} product groups are too few; "
-            "add photos of other items (groups keep shots of one item together)"
-        )
-    return result
-
-
 def _part(out: Path, row: Mapping[Any, Any], variant: int) -> Path:
     return out / ".parts" / f"{row['product_id']}_{variant}.json"
 
 
+def _allowed(config: Build, split: str) -> Build:
+    """What a split may use: held-out families, kinds and channels belong to the test alone."""
+    if split == "test":
+        return config
+    families = tuple(f for f in config.families if f != config.holdout_family)
+    kinds = tuple(k for k in config.kinds or tuple(KINDS) if k != config.holdout_kind)
+    return replace(config, families=families, kinds=kinds, test_chains=())
+
+
+def _clean(out: Path) -> None:
+    """Remove what killed processes left half-written."""
+    for folder in ("images", "masks", "intended"):
+        for stray in (out / folder).glob(".*.tmp"):
+            stray.unlink()
+
+
 def _unit(
-    out: Path,
-    row: dict[str, Any],
-    variant: int,
-    split: str,
-    config: Config,
-    families: tuple[str, ...],
+    out: Path, row: dict[str, Any], variant: int, seed: int, split: str, config: Build
 ) -> None:
     """All pictures of one product and variant; the part file is written last."""
+    cv2.setNumThreads(1)  # workers share the cores already
+    start = time.process_time()
     try:
-        lines, skipped = _render(out, row, variant, split, config, families), ""
+        lines, skipped = _render(out, row, variant, seed, split, config), ""
     except BadInput as error:
         lines, skipped = [], str(error)  # one bad photo must not stop a long build
-    part = json.dumps({"rows": lines, "skipped": skipped})
-    images.write_bytes(_part(out, row, variant), part.encode())
+    part = {"rows": lines, "skipped": skipped, "cpu_s": round(time.process_time() - start, 4)}
+    images.write_bytes(_part(out, row, variant), json.dumps(part).encode())
 
 
 def _render(
-    out: Path,
-    row: dict[str, Any],
-    variant: int,
-    split: str,
-    config: Config,
-    families: tuple[str, ...],
+    out: Path, row: dict[str, Any], variant: int, seed: int, split: str, config: Build
 ) -> list[dict[str, Any]]:
     photo = images.read(row["path"])
     if runs.sha256(row["path"]) != row["sha256"]:
         raise BadInput(f"{row['path']}: changed since it was registered; run `damagenet products`")
-    if split != "test":
-        families = tuple(f for f in families if f != config.build.holdout_family) or families
+    marks = products.damage_mask(row["path"]) if row["condition"] == "damaged" else None
     for attempt in range(ATTEMPTS):
-        rng = runs.rng_for(config.seed, row["product_id"], variant, attempt)
-        recipes = doctor.plan(rng, photo, row["condition"], config.build, families)
-        samples = [doctor.render(photo, recipe | {"attempt": attempt}) for recipe in recipes]
+        rng = runs.rng_for(seed, row["product_id"], variant, attempt)
+        chosen = config
+        if config.test_chains and rng.random() < TEST_CHAIN:
+            chosen = replace(config, chains=config.test_chains)
+        shot = Shot(photo, plan_frame(rng, config.long_side), marks)
+        recipes = doctor.plan(rng, shot, row["condition"], row["category"], chosen)
+        samples = [doctor.render(shot, recipe | {"attempt": attempt}) for recipe in recipes]
         if all(s.recipe["edit"] is None or (s.mask > 0).sum() >= MIN_MASK for s in samples):
             break
     else:
         raise BadInput(f"{row['path']}: no visible damage in {ATTEMPTS} draws; leave it out")
-    return [_save(out, row, variant, split, sample, config.build) for sample in samples]
+    return [_save(out, row, variant, split, sample, config) for sample in samples]
 
 
 def _save(
@@ -202,9 +199,8 @@ def _save(
     data = sample.file
     if config.label_files and sample.label:
         data = aigc.label_bytes(data)
-    buffer = io.BytesIO()
-    Image.fromarray(sample.mask).save(buffer, "PNG")
-    images.write_bytes(out / "masks" / f"{name}.png", buffer.getvalue())
+    images.write(out / "masks" / f"{name}.png", sample.mask)
+    images.write(out / "intended" / f"{name}.png", sample.intended)
     images.write_bytes(out / "images" / f"{name}.jpg", data)
     height, width = sample.mask.shape
     return {

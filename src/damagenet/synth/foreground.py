@@ -8,8 +8,23 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-WORKING_SIZE = 112
+WORKING_SIZE = 80
 """Longer side, in pixels, at which the object is searched: outlines survive, minutes do not."""
+
+GUIDE_SIZE = 256
+"""Longer side, in pixels, at which outlines are found; the picture itself sharpens them."""
+
+SHADES = ((0.8, 4.0),)
+"""Shadows of the background: how dark, and how far such a colour is from the background still."""
+
+CLOSE = 8.0
+"""Distance in Lab, lightness halved, up to which colours pass for one under uneven light."""
+
+PLAIN = 14.0
+"""Distance beyond that of the border's own variation that counts in full."""
+
+ENCLOSED = 2.5
+"""Weight of closed outlines against differences of colour."""
 
 _CODES = np.arange(256, dtype=np.float64) / 255
 _LINEAR: Floats = np.where(
@@ -55,10 +70,10 @@ def srgb_curve(linear: Floats) -> Floats:
 def foreground(image: NDArray[np.uint8]) -> Floats:
     """Find the object by contrast with the border of the picture.
 
-    The border, cut into stretches, gives the background colours; what is far from all of them in
-    Lab seeds a GrabCut (Rother et al., SIGGRAPH 2004) on a small copy, and the component that
-    fills the centre best is kept, holes filled. When the result is implausible (a busy
-    background, an object as large as the picture) a central ellipse stands in.
+    What differs from every colour of the border, or is closed off from it by edges, seeds a
+    GrabCut (Rother et al., SIGGRAPH 2004) on a small copy, and the component that fills the
+    centre best is kept, holes filled. When the result is implausible (a busy background, an
+    object as large as the picture) a central ellipse stands in.
 
     Args:
         image: RGB uint8 `[h, w, 3]`.
@@ -67,29 +82,46 @@ def foreground(image: NDArray[np.uint8]) -> Floats:
         float32 `[h, w]` in [0, 1] with soft edges, 1 on the object.
     """
     height, width = image.shape[:2]
-    shrink = min(1.0, WORKING_SIZE / max(height, width))
-    size = max(8, round(width * shrink)), max(8, round(height * shrink))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    medium = _shrunk(image, GUIDE_SIZE)
+    small = _shrunk(medium, WORKING_SIZE)
     found = _object(small)
     if found is None:
         found = (_centrality(small.shape[:2]) > 0.5).astype(np.uint8)
     soft = cv2.GaussianBlur(found.astype(np.float32), (0, 0), 1.0)
-    soft = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
-    snapped = _guided(soft, image, round(2 / shrink) + 1)
+    soft = cv2.resize(soft, medium.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    radius = round(1.5 * max(medium.shape) / max(small.shape)) + 1
     # 0.5 stays on the outline; the factor narrows what is left of the blur.
-    return np.clip((snapped - 0.5) * 2 + 0.5, 0, 1).astype(np.float32)
+    slope, offset = (2 * part for part in _guided(soft, _grey(medium), radius))
+    slope, offset = (cv2.resize(part, (width, height)) for part in (slope, offset))
+    snapped = slope * _grey(image)
+    snapped += offset - np.float32(0.5)
+    return np.asarray(np.clip(snapped, 0, 1, out=snapped), np.float32)
 
 
-def _guided(field: Floats, image: NDArray[np.uint8], radius: int) -> Floats:
-    """Snap the edges of `field` to those of the picture: guided filter (He et al., ECCV 2010)."""
+def _shrunk(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    scale = min(1.0, longest / max(image.shape))
+    size = [max(8, round(side * scale)) for side in image.shape[1::-1]]
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _grey(image: NDArray[np.uint8]) -> Floats:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) * np.float32(1 / 255)
+
+
+def _guided(field: Floats, guide: Floats, radius: int) -> tuple[Floats, Floats]:
+    """Slope and offset that turn `guide` into `field` with the guide's edges.
+
+    The guided filter (He et al., ECCV 2010); both may be enlarged before they are applied to a
+    larger guide (He and Sun, "Fast Guided Filter", 2015).
+    """
 
     def mean(values: Floats) -> Floats:
         return np.asarray(cv2.boxFilter(values, -1, (2 * radius + 1, 2 * radius + 1)), np.float32)
 
-    guide = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
     average, level = mean(guide), mean(field)
-    slope = (mean(guide * field) - average * level) / (mean(guide**2) - average**2 + 1e-3)
-    return mean(slope) * guide + mean(level - slope * average)
+    spread = mean(guide * guide) - average * average
+    slope = np.asarray((mean(guide * field) - average * level) / (spread + 1e-3), np.float32)
+    return mean(slope), mean(np.asarray(level - slope * average, np.float32))
 
 
 def _centrality(shape: tuple[int, int]) -> Floats:
@@ -102,34 +134,94 @@ def _centrality(shape: tuple[int, int]) -> Floats:
 def _object(small: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """0/1 mask `[h, w]` of the object, or None when nothing plausible was found."""
     height, width = small.shape[:2]
-    lab = cv2.cvtColor(cv2.GaussianBlur(small, (0, 0), 1.0), cv2.COLOR_RGB2LAB).astype(np.float32)
-    rim = max(2, min(height, width) // 25)
-    edges = (lab[:rim], lab[-rim:], lab[:, :rim].swapaxes(0, 1), lab[:, -rim:].swapaxes(0, 1))
-    stretches = [part for edge in edges for part in np.array_split(edge, 6, axis=1)]
-    colours = np.stack([np.median(part.reshape(-1, 3), axis=0) for part in stretches])
+    smooth = cv2.GaussianBlur(small, (0, 0), 0.8)
+    lab = cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB).astype(np.float32)
     # Lightness counts half: shadows on the background are not the object.
-    weight = np.array([0.5, 1.0, 1.0], np.float32)
-    difference = (lab[:, :, None] - colours[None, None]) * weight
-    contrast = np.sqrt((difference**2).sum(-1)).min(-1)
-    spread = np.concatenate([contrast[:rim].ravel(), contrast[-rim:].ravel()])
-    contrast = np.maximum(contrast - np.quantile(spread, 0.9), 0)
-    evidence = contrast * np.sqrt(_centrality((height, width)))
-    level, _ = cv2.threshold(
-        np.clip(evidence * 4, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU
-    )
-    labels = np.where(evidence * 4 > level, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[evidence * 4 > 2.5 * level + 8] = cv2.GC_FGD
+    lab = (lab - np.array([0, 128, 128], np.float32)) * np.array([0.5, 1, 1], np.float32)
+    rim = max(2, min(height, width) // 25)
     border = np.ones((height, width), bool)
     border[rim:-rim, rim:-rim] = False
+    distance, cut_off = _contrast(lab, rim)
+    around = border & ~cut_off if (border & ~cut_off).any() else border
+    busy = float(np.quantile(distance[around], 0.9))
+    # More than plainly different does not make it more of an object: prints outshine shirts.
+    contrast = np.clip(distance - busy, 0, PLAIN)
+    # What looks through a handle is enclosed as well, but has the very colour of the background.
+    enclosed = _enclosed(lab) * np.minimum(distance / 2, 1)
+    enclosed = np.maximum(enclosed - np.quantile(enclosed[around], 0.9), 0)
+    raw = contrast + ENCLOSED * np.minimum(enclosed, 8)
+    evidence = np.clip(4 * raw * np.sqrt(_centrality((height, width))), 0, 255)
+    level, _ = cv2.threshold(evidence.astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    labels = np.where(evidence > level, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[evidence > 2.5 * level + 8] = cv2.GC_FGD
     labels[border & (labels != cv2.GC_FGD)] = cv2.GC_BGD
     if not (labels & 1).any() or (labels & 1).all():
         return None
     cv2.setRNGSeed(0)  # GrabCut starts from k-means, which draws from OpenCV's own generator
-    cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
-    return _central_component((labels & 1).astype(np.uint8))
+    cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 1, cv2.GC_INIT_WITH_MASK)
+    found = _central_component((labels & 1).astype(np.uint8), distance < 2)
+    if found is None:
+        return None
+    # Before a busy background a small find is a scrap of print, and noise is found anywhere.
+    scrap = busy > 8 and found.mean() < 0.08
+    return None if scrap or (raw[found > 0] > 1).mean() < 0.4 else found
 
 
-def _central_component(mask: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+def _contrast(lab: Floats, rim: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """Distance `[h, w]` of every colour to the nearest one of the background, and what is cut off.
+
+    The border shows the background, but for colours that fill the centre of the picture and
+    little of the border: those belong to an object cut off by it (bool `[h, w]`).
+    """
+    edges = (lab[:rim], lab[-rim:], lab[:, :rim].swapaxes(0, 1), lab[:, -rim:].swapaxes(0, 1))
+    stretches = [part.reshape(-1, 3) for edge in edges for part in np.array_split(edge, 6, axis=1)]
+    around = np.array([np.sort(stretch, axis=0)[len(stretch) // 2] for stretch in stretches])
+    height, width = lab.shape[:2]
+    centre = (slice(height * 3 // 10, height * 7 // 10), slice(width * 3 // 10, width * 7 // 10))
+    nearest = np.full((height, width), np.inf, np.float32)
+    cut_off = np.zeros((height, width), bool)
+    seen: list[Floats] = []
+    for colour in around:
+        if any(np.abs(colour - other).max() < 3 for other in seen):
+            continue
+        seen.append(colour)
+        plain = cv2.transform((lab - colour) ** 2, np.ones((1, 3), np.float32))
+        share = (((around - colour) ** 2).sum(-1) < CLOSE**2).mean()
+        if share < 0.3 and (plain[centre] < CLOSE**2).mean() > 0.5:
+            cut_off |= plain < CLOSE**2
+            continue
+        nearest = np.minimum(nearest, plain)
+        for shade, penalty in SHADES:
+            shadow = cv2.transform((lab - colour * shade) ** 2, np.ones((1, 3), np.float32))
+            nearest = np.minimum(nearest, shadow + np.float32(penalty**2))
+    return np.sqrt(nearest), cut_off
+
+
+def _enclosed(lab: Floats) -> Floats:
+    """Strength `[h, w]` of the edges that part a pixel from the border of the picture.
+
+    The smallest, over all paths to the border, of a path's steepest step: a morphological
+    reconstruction (Vincent, IEEE TIP 1993) of the gradient from the border inwards.
+    """
+    kernel = np.ones((3, 3), np.uint8)
+    steps = cv2.morphologyEx(lab, cv2.MORPH_GRADIENT, kernel).max(-1)
+    level = np.full(steps.shape, np.inf, np.float32)
+    level[[0, -1]], level[:, [0, -1]] = steps[[0, -1]], steps[:, [0, -1]]
+    for _ in range(sum(steps.shape)):
+        lower = np.maximum(cv2.erode(level, kernel), steps)
+        if np.array_equal(lower, level):
+            break
+        level = lower
+    return level
+
+
+def _central_component(
+    mask: NDArray[np.uint8], background: NDArray[np.bool_]
+) -> NDArray[np.uint8] | None:
+    """The part of `mask` that fills the centre best; holes are filled unless they show background.
+
+    None when it is implausible as an object.
+    """
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, labels = cv2.connectedComponents(mask)
     if count < 2:
@@ -143,6 +235,11 @@ def _central_component(mask: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
         chosen.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
     )
     filled = cv2.drawContours(np.zeros_like(mask), contours, -1, 1, cv2.FILLED)
+    through = cv2.morphologyEx(
+        (filled & background).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
+    )
+    if through.sum() < 0.35 * filled.sum():  # else the object itself is white on white
+        filled -= through
     on_border = np.concatenate([filled[0], filled[-1], filled[:, 0], filled[:, -1]]).mean()
     inside = float((filled * centrality).sum() / centrality.sum())
     plausible = 0.02 <= filled.mean() <= 0.9 and on_border < 0.5 and inside > 0.06

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from damagenet import BadInput, runs
+from damagenet.config import Config
+
+SPLITS = ("train", "val", "test")
 NEAR_BITS = 8
 """Perceptual hashes (64 bit) at most this far apart are views of one scene and share a group."""
 SHOT = re.compile(
@@ -89,3 +94,35 @@ def _same_picture(a: Seen, b: Seen) -> bool:
     # The largest local difference separates a re-saved file from another defect on the same rig.
     difference = np.abs(a.thumbnail - b.thumbnail)
     return float(difference.mean()) < 1.5 and int(difference.max()) < 12
+
+
+def split_groups(table: pd.DataFrame, config: Config) -> dict[str, str]:
+    """Assign whole groups to splits; really damaged and intact groups are each spread evenly.
+
+    Raises:
+        BadInput: Too few groups for three splits.
+    """
+    share = {"test": config.build.test, "val": config.build.validation}
+    share["train"] = 1 - sum(share.values())
+    damaged = set(table[table.condition == "damaged"].group_id)
+    kept_out = set(table[table.source.isin(config.build.test_sources)].group_id)
+    result = {group: "test" for group in kept_out}
+    for stratum in (damaged, set(table.group_id) - damaged):
+        sizes = table[table.group_id.isin(stratum)].groupby("group_id").size()
+        order = sorted(sizes.index, key=lambda g: runs.rng_for(config.seed, "split", g).random())
+        have = dict.fromkeys(SPLITS, 0)
+        for group in order:
+            if group in result:
+                have[result[group]] += sizes[group]
+        # Large groups first, each to the split that lacks the largest share of its target.
+        for group in sorted((g for g in order if g not in result), key=lambda g: -sizes[g]):
+            need = {s: 1 - have[s] / (share[s] * sizes.sum()) for s in ("train", "test", "val")}
+            result[group] = max(need, key=need.__getitem__)
+            have[result[group]] += sizes[group]
+    empty = [split for split in SPLITS if split not in result.values()]
+    if empty:
+        raise BadInput(
+            f"split {empty[0]} gets no products: {len(result)} product groups are too few; "
+            "add photos of other items (groups keep shots of one item together)"
+        )
+    return result

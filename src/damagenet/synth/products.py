@@ -71,6 +71,27 @@ def default_folders() -> tuple[list[Path], list[Path]]:
     return [samples, *package_photos()], []
 
 
+def damage_mask(path: str | Path) -> images.Array | None:
+    """The hand-drawn mask of a really damaged photo: `masks/<name>.png` beside it or its folder.
+
+    Returns:
+        uint8 `[h, w]` of the photo's size, above 127 on the damage; None where there is none.
+
+    Raises:
+        BadInput: Unreadable, or of another size than the photo.
+    """
+    photo = Path(path)
+    for folder in (photo.parent, photo.parent.parent):
+        place = folder / "masks" / f"{photo.stem}.png"
+        if place.is_file():
+            mask = images.read_mask(place)
+            with images.opened(photo) as picture:
+                if mask.shape != picture.size[::-1]:
+                    raise BadInput(f"{place}: not of the size of {photo}; mend or remove it")
+            return mask
+    return None
+
+
 def package_photos() -> list[Path]:
     """Real photos inside the wheels of scikit-image and scikit-learn."""
     found = []

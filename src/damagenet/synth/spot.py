@@ -8,43 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from damagenet.synth import raster
 from damagenet.synth.foreground import Floats
+from damagenet.synth.layer import Layer
+from damagenet.synth.raster import Path
 
-LATTICE = 64
-"""Noise repeats after this many periods, far more than a patch shows of any visible octave."""
-
-VISIBLE = 0.01
-"""Smallest opacity or change of gain that counts: about one 8-bit level of a mid tone."""
-
-Path = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""A stroke: vertices `[n, 2]` as (x, y) and widths `[n]`, in object sizes."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What one damage does to the light of a picture.
-
-    Attributes:
-        gain: float32 `[h, w, 3]` that multiplies linear light; 1 leaves it unchanged.
-        colour: float32 `[h, w, 3]` linear RGB in [0, 1] that covers the surface.
-        opacity: float32 `[h, w]` in [0, 1] of `colour`.
-    """
-
-    gain: Floats
-    colour: Floats
-    opacity: Floats
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """Bool `[h, w]`: pixels that change visibly."""
-        return (self.opacity > VISIBLE) | (np.abs(self.gain - 1).max(-1) > VISIBLE)
+__all__ = ["Canvas", "Layer", "Path", "Spot", "outline"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +32,7 @@ class Spot:
         y: float32 `[h, 1]` object sizes below it.
         pixel: Edge of a pixel in object sizes.
         inside: float32 `[h, w]` foreground.
+        surface: float32 `[h, w, 3]` linear light of the patch.
         base: float32 `[3]` colour of the surface at the centre, linear.
         white: float32 `[3]` what a white surface would look like in this light, linear.
         light: Unit vector (x, y) towards the light, y down.
@@ -63,12 +40,14 @@ class Spot:
         window: Rows and columns of the patch in the picture.
         shape: Height and width of the picture.
         seed: Of every random draw.
+        texture: Name of a real texture that gives the shape (see `textures`), or "".
     """
 
     x: Floats
     y: Floats
     pixel: float
     inside: Floats
+    surface: Floats
     base: Floats
     white: Floats
     light: tuple[float, float]
@@ -76,6 +55,7 @@ class Spot:
     window: tuple[slice, slice]
     shape: tuple[int, int]
     seed: int
+    texture: str = ""
 
     def rng(self, stream: int) -> np.random.Generator:
         """An independent random stream: drawing more from one does not disturb another."""
@@ -89,7 +69,8 @@ class Spot:
     def turned(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points `[n, 2]` given along and across the orientation, as (x, y)."""
         cos, sin = np.cos(self.angle), np.sin(self.angle)
-        return points @ np.array([[cos, sin], [-sin, cos]])
+        along, across = points[:, 0], points[:, 1]
+        return np.column_stack([cos * along - sin * across, sin * along + cos * across])
 
     def noise(
         self, rng: np.random.Generator, period: float, octaves: int = 5, rough: float = 0.5
@@ -104,44 +85,26 @@ class Spot:
             octaves: Each has half the period of the one before.
             rough: Amplitude of an octave relative to the one before.
         """
-        total = np.zeros((self.y.size, self.x.size), np.float32)
-        power = 0.0
-        for octave in range(octaves):
-            knots = rng.standard_normal((LATTICE, LATTICE), np.float32)
-            step = period / 2**octave
-            amplitude = rough**octave
-            power += amplitude**2
-            fade = float(np.clip(step / self.pixel - 1, 0, 1))
-            if fade > 0:
-                across = np.ascontiguousarray(_spline(knots.T, self.x.ravel() / step).T)
-                total += np.float32(amplitude * fade) * _spline(across, self.y.ravel() / step)
-        # Averaged over positions, a cubic B-spline keeps 0.48 of the knots' variance per direction.
-        return total / np.float32(0.48 * np.sqrt(power))
+        x, y = self.x.ravel(), self.y.ravel()
+        return raster.noise(rng, x, y, self.pixel, period, octaves, rough)
 
     def strokes(self, paths: Sequence[Path]) -> Floats:
         """Coverage `[h, w]` in [0, 1] of polylines; strokes thinner than a pixel turn faint."""
-        cover = np.zeros((self.y.size, self.x.size), np.float32)
-        x, y = self.x.ravel(), self.y.ravel()
-        for points, widths in paths:
-            vertices = np.column_stack([points, widths]).astype(np.float32)
-            for (ax, ay, aw), (bx, by, bw) in pairwise(vertices):
-                pad = max(aw, bw) / 2 + self.pixel
-                top, bottom = np.searchsorted(y, (min(ay, by) - pad, max(ay, by) + pad))
-                left, right = np.searchsorted(x, (min(ax, bx) - pad, max(ax, bx) + pad))
-                if top == bottom or left == right:
-                    continue
-                dx, dy = x[None, left:right] - ax, y[top:bottom, None] - ay
-                ux, uy = bx - ax, by - ay
-                along = (dx * ux + dy * uy) / max(ux * ux + uy * uy, 1e-12)
-                along = np.clip(along, 0, 1)
-                distance = np.hypot(dx - along * ux, dy - along * uy)
-                width = aw + (bw - aw) * along
-                part = np.clip(
-                    (width / 2 - distance) / self.pixel + 0.5, 0, np.minimum(1, width / self.pixel)
-                )
-                view = cover[top:bottom, left:right]
-                np.maximum(view, part, out=view)
-        return cover
+        return raster.strokes(paths, self.x.ravel(), self.y.ravel(), self.pixel)
+
+    def stamped(self, texture: Floats, reach: float) -> Floats:
+        """A coverage texture laid on the patch, centred on the damage and turned with it.
+
+        Args:
+            texture: float32 `[h, w]`, any size.
+            reach: Half of the texture's longer side, in object sizes.
+
+        Returns:
+            float32 `[h, w]` of the patch; anti-aliased when shrunk, 0 outside the texture.
+        """
+        origin = float(self.x[0, 0]), float(self.y[0, 0])
+        shape = self.y.size, self.x.size
+        return raster.stamp(texture, reach, self.angle, origin, self.pixel, shape)
 
     def cover(self, field: Floats, soft: float = 0.0) -> Floats:
         """Anti-aliased coverage `[h, w]` of the region where `field` is positive.
@@ -150,9 +113,9 @@ class Spot:
             field: float32 `[h, w]`, any smooth function; its own slope sets the scale.
             soft: Extra width of the edge in object sizes.
         """
-        down, right = np.gradient(field)
-        slope = np.maximum(np.hypot(down, right), 1e-9) * (1 + soft / self.pixel)
-        return np.clip(field / slope + 0.5, 0, 1)
+        field = np.asarray(field, np.float32)
+        slope = raster.length(*raster.slopes(field)) * np.float32(1 + soft / self.pixel)
+        return np.clip(field / np.maximum(slope, 1e-9) + np.float32(0.5), 0, 1)
 
     def radial(self, edge: NDArray[np.float64], radius: float, stretch: float) -> Floats:
         """Signed field `[h, w]`, positive inside a closed outline, about a distance near it.
@@ -164,9 +127,11 @@ class Spot:
         """
         u, v = self.rotated()
         u, v = u / np.float32(stretch), v * np.float32(stretch)
-        turn = np.arctan2(v, u) % (2 * np.pi)
-        reach = np.interp(turn, np.linspace(0, 2 * np.pi, edge.size), edge) * radius
-        return np.asarray(reach - np.hypot(u, v), np.float32)
+        turn = np.arctan2(v, u) + np.float32(np.pi)
+        fine = np.interp(np.linspace(0, edge.size - 1, 2049), np.arange(edge.size), edge) * radius
+        fine = np.roll(fine[:-1], 1024).astype(np.float32)
+        reach = fine[(turn * np.float32(1024 / np.pi)).astype(np.int32) % 2048]
+        return np.asarray(reach - raster.length(u, v), np.float32)
 
     def blur(self, field: Floats, sigma: float) -> Floats:
         """Gaussian blur by `sigma` object sizes."""
@@ -189,11 +154,11 @@ class Spot:
             elevation: Of the light over the picture plane, in radians.
             ambient: Share of light that comes from everywhere.
         """
-        down, right = np.gradient(height / np.float32(self.pixel))
-        planar = np.cos(elevation) * (right * self.light[0] + down * self.light[1])
-        facing = (np.sin(elevation) - planar) / np.sqrt(1 + right**2 + down**2)
-        lit = np.maximum(facing, 0) / np.sin(elevation)
-        return np.asarray(ambient + (1 - ambient) * lit, np.float32)
+        down, right = raster.slopes(np.asarray(height, np.float32) / np.float32(self.pixel))
+        lateral = np.cos(elevation) * np.array(self.light) / np.sin(elevation)
+        planar = right * np.float32(lateral[0]) + down * np.float32(lateral[1])
+        lit = np.maximum(1 - planar, 0) / np.sqrt(1 + right * right + down * down)
+        return np.asarray(np.float32(ambient) + np.float32(1 - ambient) * lit, np.float32)
 
     def layer(
         self,
@@ -201,21 +166,43 @@ class Spot:
         colour: Floats | float = 0.0,
         opacity: Floats | float = 0.0,
     ) -> Layer:
-        """Lay the patch, as sharp as a lens draws, into arrays of the picture's size."""
+        """The patch as a layer: as sharp as a lens draws, only on the object, cut to what shows.
+
+        Args:
+            gain: float32 `[h, w]` or `[h, w, 3]`, `[3]` or a number.
+            colour: Likewise; it takes on the smooth shading of the surface it covers.
+            opacity: float32 `[h, w]` or a number.
+        """
         size = self.y.size, self.x.size
-        tint, paint, cover = (np.zeros((*size, n), np.float32) for n in (3, 3, 1))
-        for into, value in ((tint, gain), (paint, colour), (cover, opacity)):
-            into[:] = value if np.ndim(value) != 2 else np.asarray(value)[..., None]
-        tint, cover = (cv2.GaussianBlur(part, (0, 0), 0.5) for part in (tint, cover))
-        full = Layer(
-            np.ones((*self.shape, 3), np.float32),
-            np.zeros((*self.shape, 3), np.float32),
-            np.zeros(self.shape, np.float32),
-        )
-        full.gain[self.window] = 1 + (np.clip(tint, 0, 4) - 1) * self.inside[..., None]
-        full.colour[self.window] = np.clip(paint, 0, 1)
-        full.opacity[self.window] = np.clip(cover, 0, 1) * self.inside
-        return full
+        tint = _channels(gain) - np.float32(1)
+        tint = np.ascontiguousarray(np.broadcast_to(tint, (*size, tint.shape[-1])))
+        cover = np.ascontiguousarray(np.broadcast_to(np.asarray(opacity, np.float32), size))
+        tint, cover = (cv2.GaussianBlur(part, (3, 3), 0.5) for part in (tint, cover))
+        tint = np.float32(1) + np.clip(tint, -1, 3).reshape(*size, -1) * self.inside[..., None]
+        cover = np.clip(cover, 0, 1) * self.inside
+        paint = np.zeros((*size, 3), np.float32)
+        if np.ndim(opacity) or opacity:
+            paint[:] = np.clip(_channels(colour) * self.shading[..., None], 0, 1)
+        return Layer(tint, paint, cover, self.window, self.shape).trimmed()
+
+    @cached_property
+    def shading(self) -> Floats:
+        """Smooth brightness `[h, w]` of the surface relative to that at the damage's centre."""
+        shrink = max(1, round(0.02 / self.pixel))
+        size = -(-self.x.size // shrink), -(-self.y.size // shrink)
+        weight = cv2.resize(self.inside, size, interpolation=cv2.INTER_AREA) + np.float32(1e-3)
+        light = cv2.resize(self.surface, size, interpolation=cv2.INTER_AREA).mean(-1)
+        sigma = 0.12 / self.pixel / shrink
+        light, mass = (cv2.GaussianBlur(part, (0, 0), sigma) for part in (light * weight, weight))
+        smooth = np.clip(light / mass / max(float(self.base.mean()), 1e-3), 0.6, 1.5)
+        full = cv2.resize(smooth, (self.x.size, self.y.size), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(full, np.float32)
+
+
+def _channels(value: Floats | float) -> Floats:
+    """With channels last: `[h, w]` as `[h, w, 1]`, a number as `[1]`, the rest as it is."""
+    array = np.asarray(value, np.float32)
+    return array if array.ndim in (1, 3) else array[..., None]
 
 
 def outline(rng: np.random.Generator, lobes: int, rough: float) -> NDArray[np.float64]:
@@ -225,24 +212,6 @@ def outline(rng: np.random.Generator, lobes: int, rough: float) -> NDArray[np.fl
     size = rng.standard_normal(lobes) * rough / k**1.2
     waves = np.cos(turn[:, None] * k + rng.uniform(0, 2 * np.pi, lobes))
     return np.maximum(1 + (waves * size).sum(-1), 0.25)
-
-
-def _spline(knots: Floats, position: Floats) -> Floats:
-    """Uniform cubic B-spline `[n, m]` at `position` `[n]` over wrapped `knots` `[LATTICE, m]`.
-
-    Written without matrix products, whose last bits depend on the number of threads.
-    """
-    cell = np.floor(position)
-    t = (position - cell)[:, None]
-    basis = (
-        (1 - t) ** 3 / 6,
-        (3 * t**3 - 6 * t**2 + 4) / 6,
-        (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
-        t**3 / 6,
-    )
-    first = cell.astype(int)
-    terms = [weight * knots[(first + k) % LATTICE] for k, weight in enumerate(basis)]
-    return np.asarray(terms[0] + terms[1] + terms[2] + terms[3], np.float32)
 
 
 @dataclass(frozen=True)
@@ -273,7 +242,8 @@ class Canvas:
         solid = self.inside[near] > 0.9
         surface = self.linear[near][solid] if solid.any() else self.linear[near].reshape(-1, 3)
         base = np.median(surface, axis=0).astype(np.float32)
-        bright = self.linear[::4, ::4].reshape(-1, 3)
+        sparse = max(1, max(height, width) // 64)
+        bright = self.linear[::sparse, ::sparse].reshape(-1, 3)
         grey = np.float32(np.quantile(bright.mean(-1), 0.9))
         # Half of the picture's own cast: the brightest colour may be paint instead of light.
         cast = np.quantile(bright, 0.95, axis=0) / max(float(np.quantile(bright, 0.95)), 1e-3)
@@ -284,6 +254,7 @@ class Canvas:
             y=y[:, None],
             pixel=1 / size,
             inside=self.inside[window],
+            surface=self.linear[window],
             base=base,
             white=white.astype(np.float32),
             light=(float(np.cos(light)), float(np.sin(light))),
@@ -291,6 +262,7 @@ class Canvas:
             window=window,
             shape=(height, width),
             seed=int(self.recipe["seed"]),
+            texture=str(self.recipe.get("texture", "")),
         )
 
 

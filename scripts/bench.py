@@ -1,0 +1,239 @@
+"""Measure speed and memory against floors taken in the same run; rows go to docs/bench.csv.
+
+    python scripts/bench.py synth              # all of it, about 10 minutes on a quiet machine
+    python scripts/bench.py synth --only path  # path, decoders, memory or workers
+
+Machines are noisy: every time is a median with the quartiles beside it, and what counts are the
+ratios.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # one core: before NumPy and torch read it
+
+import argparse
+import csv
+import io
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from damagenet import config, images, runs
+from damagenet.synth import align, dataset, encoders, doctor, edits, products, regenerate
+from damagenet.synth.shot import Shot, framed, plan_frame
+
+TABLE = Path(__file__).parents[1] / "docs" / "bench.csv"
+SIDE = 512
+Row = dict[str, object]
+
+
+def row(stage: str, metric: str, values: list[float], unit: str, goal: str = "") -> Row:
+    """One measurement with its spread."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    print(f"{metric:<34}{middle:>9.3f} [{low:.3f}, {high:.3f}] {unit:<10} {goal}", flush=True)
+    return {"stage": stage, "metric": metric, "median": round(middle, 4), "q25": round(low, 4),
+            "q75": round(high, 4), "unit": unit, "goal": goal, "n": len(values)}  # fmt: skip
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """CPU seconds of one call: other work on the machine does not count."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def photos(count: int) -> list[Path]:
+    """Product photos, those of the data folder or the project's own."""
+    folders, _ = products.default_folders()
+    found = images.files_in(folders)
+    picks = np.random.default_rng(0).permutation(len(found))[: count * 2]
+    return [found[i] for i in picks if min(images.read(found[i]).shape[:2]) >= 300][:count]
+
+
+def sources(folder: Path, count: int) -> Iterator[Path]:
+    """The same as JPEG files of 600 px: decoding a larger source is the source's cost, not ours."""
+    for index, path in enumerate(photos(count)):
+        photo = images.read(path)
+        scale = 600 / max(photo.shape[:2])
+        photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        place = folder / f"{index:03}.jpg"
+        images.write(place, photo, quality=92)
+        yield place
+
+
+def draw(source: Path, rng: np.random.Generator, settings: config.Build) -> list[doctor.Sample]:
+    """Intact, damaged and overlaid picture of one draw, photo file to files."""
+    shot = Shot(images.read(source), plan_frame(rng, SIDE))
+    samples = []
+    for recipe in doctor.plan(rng, shot, "intact", "", settings)[:3]:
+        samples.append(doctor.render(shot, recipe))
+        Image.fromarray(samples[-1].mask).save(io.BytesIO(), "PNG")
+    return samples
+
+
+def recode(data: bytes) -> None:
+    """The floor: decode and encode a JPEG once."""
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.convert("RGB").save(io.BytesIO(), "JPEG", quality=90)
+
+
+def path() -> list[Row]:
+    """The non-neural path against the floor, one picture of about 512 px."""
+    settings = config.Build(long_side=SIDE, native=0.0, overlay=1.0, families=("none",))
+    floors, ratios, costs = [], [], []
+    with tempfile.TemporaryDirectory() as place:
+        for index, source in enumerate(sources(Path(place), 60)):
+            start = time.process_time()
+            samples = draw(source, runs.rng_for(0, index), settings)
+            costs.append(1000 * (time.process_time() - start) / len(samples))
+            data = encoders.jpeg_file(
+                framed(images.read(source), {"box": [0] * 4, "long_side": SIDE}), 92, 2
+            )
+            floors.append(1000 * np.median([seconds(partial(recode, data)) for _ in range(9)]))
+            ratios.append(costs[-1] / floors[-1])
+    return [
+        row("synth", "floor: decode and encode once", floors, "ms"),
+        row("synth", "non-neural path, one picture", costs, "ms"),
+        row("synth", "non-neural path / floor", ratios, "ratio", "<= 6"),
+    ]
+
+
+def exchange(photo: np.ndarray, region: np.ndarray, family: str, means: dict) -> None:
+    """Regenerate a region and paste it back."""
+    new = regenerate.regenerate_region(photo, region, family)
+    edit = {"topology": "exchange"}
+    edits.paste(photo, align.aligned(new, photo, region, means), region, edit)
+
+
+def decoders() -> list[Row]:
+    """An exchange edit through every decoder, against the decoder's own time on that area."""
+    rows, forward = [], [0.0]
+    network_of = regenerate._network
+
+    def timed(*args: object) -> Callable[..., object]:
+        network = network_of(*args)
+
+        def run(planes: np.ndarray) -> np.ndarray:
+            start = time.process_time()
+            result = network(planes)
+            forward[0] += time.process_time() - start
+            return result
+
+        return run
+
+    regenerate._network = timed
+    for family in regenerate.available():
+        ratios, costs = [], []
+        for index, source in enumerate(photos(8)):
+            photo = cv2.resize(images.read(source), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+            region = edits.blob((SIDE, SIDE), 0.02, index)
+            means = align.plan_align(runs.rng_for(index), None)
+            work = partial(exchange, photo, region, family, means)
+            if index == 0:
+                work()  # loads the weights
+            forward[0] = 0.0
+            cost = seconds(work)
+            costs.append(1000 * cost)
+            ratios.append(cost / forward[0])
+        rows += [
+            row("synth", f"{family}: 2 % exchange", costs, "ms"),
+            row("synth", f"{family}: path / forward", ratios, "ratio", "<= 1.2"),
+        ]
+    regenerate._network = network_of
+    return rows
+
+
+def one(family: str) -> None:
+    """Render one draw of four pictures, or three without a decoder; prints the peak memory."""
+    settings = config.Build(
+        long_side=SIDE, native=0.0, overlay=0.0 if family else 1.0, families=(family or "none",),
+        topologies=("full",),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as place:
+        for index, source in enumerate(sources(Path(place), 6)):
+            rng = runs.rng_for(1, index)
+            shot = Shot(images.read(source), plan_frame(rng, SIDE))
+            for recipe in doctor.plan(rng, shot, "intact", "", settings)[: 4 if family else 3]:
+                doctor.render(shot, recipe)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def memory() -> list[Row]:
+    """Peak resident memory of one worker process."""
+    rows = []
+    for family in ("", *regenerate.available()):
+        run = [sys.executable, __file__, "synth", "--one", family]
+        done = subprocess.run(run, capture_output=True, text=True, check=True)
+        name, goal = (f"memory with {family}", "<= 1536") if family else ("memory", "<= 600")
+        rows.append(row("synth", name, [float(done.stdout.split()[-1])], "MiB", goal))
+    return rows
+
+
+def workers() -> list[Row]:
+    """The same build with one and with two workers, three times, alternating."""
+    ratios = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        base = ["configs/smoke.yaml", "products.limit=40"]
+        for turn in range(3):
+            took = {}
+            for count in (1, 2):
+                out = folder / f"{turn}-{count}"
+                settings = config.load(base[0], base[1:])
+                start = time.perf_counter()
+                dataset.build(settings, out, count)
+                took[count] = time.perf_counter() - start
+            ratios.append(took[1] / took[2])
+            same = [
+                json.loads((folder / f"{turn}-{c}" / "dataset.json").read_text()) for c in (1, 2)
+            ]
+            assert same[0]["manifest_sha256"] == same[1]["manifest_sha256"]
+    return [row("synth", "two workers / one", ratios, "speed-up", ">= 1.8")]
+
+
+PARTS = {"path": path, "decoders": decoders, "memory": memory, "workers": workers}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stage", choices=["synth"])
+    parser.add_argument("--only", choices=PARTS, help="one part, printed and not written")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    if args.one is not None:
+        one(args.one)
+        return
+    if args.only:
+        PARTS[args.only]()
+        return
+    rows = [line for part in PARTS.values() for line in part()]
+    facts = runs.environment()
+    kept = []
+    if TABLE.is_file():
+        with TABLE.open(newline="") as handle:
+            kept = [line for line in csv.DictReader(handle) if line["stage"] != args.stage]
+    for line in rows:
+        line |= {"machine": facts["machine"], "commit": facts["commit"][:12]}
+    with TABLE.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows([*kept, *rows])
+    print(f"{TABLE}: {len(rows)} rows")
+
+
+if __name__ == "__main__":
+    main()
