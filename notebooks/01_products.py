@@ -13,11 +13,12 @@
 
 # %% tags=["parameters"]
 config = "configs/smoke.yaml"  # one file describes a whole experiment
+folder = ""  # a folder of your own photos; empty: those that the config names
 
 # %% [markdown]
 # A **config** is a short YAML file; everything it leaves out has a default in
 # `src/damagenet/config.py`. `smoke.yaml` is the smallest experiment that exercises every stage. It
-# is here to be run, not to be believed: numbers measured on twenty products only show that the
+# is here to be run, not to be believed: numbers measured on so few products only show that the
 # parts fit together. `demo.yaml` learns a little in ten minutes; `baseline.yaml` is the real one.
 #
 # All paths are as on the command line, relative to the project's folder. Nothing is written outside
@@ -34,7 +35,8 @@ from damagenet.config import load
 from damagenet.synth import products
 
 os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
-settings = load(config, ["products.table="])  # an empty table: register the folders afresh
+own = [f"products.folders={folder}"] if folder else []
+settings = load(config, ["products.table=", *own])  # an empty table: register the folders afresh
 out = settings.run_dir / "products.parquet"
 settings.products
 
@@ -58,7 +60,9 @@ table.drop(columns=["path", "sha256"]).sample(5, random_state=0)
 # ## Look at them
 #
 # No statistic replaces this. Watch for collages, watermarks, price tags, and photos that are not
-# what their folder says.
+# what their folder says. The name above each is its **category**. It decides which damage will be
+# drawn on it later: cups crack, shirts tear. A wrong one gives cracked shirts. It comes from a
+# `sources.csv` beside the photos, else from the name of their folder.
 
 # %%
 plots.contact_sheet(table)
@@ -105,8 +109,9 @@ plots.picture_sizes(table)
 # %% [markdown]
 # ## What to try next
 #
-# - Use your own photos: copy the config, set `products.folders` (and `products.damaged`, if you
-#   have really broken goods), and give its path as `config` above.
+# - Look at your own photos: set `folder` above. To build and train on them, copy the config, set
+#   `products.folders` in it (and `products.damaged`, if you have really broken goods), and give the
+#   copy's path as `config` in every notebook.
 # - Beside them write a `sources.csv` with the columns `path`, `group_key`, `licence`, `category`.
 # - A hundred photos of different items teach more than a thousand of ten.
 #

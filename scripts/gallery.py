@@ -1,6 +1,6 @@
-"""Every kind of damage at every severity, on one product of each material, as a PNG to look at.
+"""Every kind of damage at every severity, on five products, as a PNG to look at.
 
-python scripts/gallery.py --out runs/gallery            # four products
+python scripts/gallery.py --out runs/gallery            # five products
 python scripts/gallery.py --out runs/gallery PHOTO ...  # one picture per photo; its folder is
                                                         # taken for the product's category
 """
@@ -17,20 +17,21 @@ from damagenet import images
 from damagenet.synth import damage
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples" / "renders"
-PRODUCTS = {  # category -> sample, and the real photo that replaces it where there is one
-    "cup": ("mug/mug_01_a.jpg", "skimage/cup/*"),
-    "t-shirt": ("sock/sock_01_a.jpg", "clothing_dataset/t-shirt/*.jpg"),
-    "phone": ("phone/phone_01_a.jpg", "vendure_npm/electronics/*.jpg"),
-    "carton": ("carton/carton_01_a.jpg", "grocery_store/food_package/*.jpg"),
-}
+PRODUCTS = (  # category, sample, and the real photo that replaces it where there is one
+    ("cup", "mug/mug_01_a.jpg", "skimage/cup/*"),
+    ("t-shirt", "sock/sock_00_a.jpg", "clothing_dataset/shirt/5ddd23ad*"),
+    ("t-shirt", "sock/sock_03_a.jpg", "clothing_dataset/t-shirt/77b3d6bb*"),
+    ("phone", "phone/phone_01_a.jpg", "vendure_npm/electronics/oscar*"),
+    ("carton", "carton/carton_01_a.jpg", "grocery_store/food_package/*"),
+)
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
 def default_photos() -> list[tuple[Path, str]]:
-    """One photo and category per material: a real one where `DAMAGENET_DATA` has it."""
+    """A hard, a plain, a printed, a glossy product and a carton: real where there are photos."""
     root = os.environ.get("DAMAGENET_DATA")
     chosen = []
-    for category, (sample, pattern) in PRODUCTS.items():
+    for category, sample, pattern in PRODUCTS:
         real = sorted((Path(root) / "products").glob(pattern)) if root else []
         chosen.append((real[len(real) // 2] if real else SAMPLES / sample, category))
     return chosen
@@ -38,9 +39,7 @@ def default_photos() -> list[tuple[Path, str]]:
 
 def sheet(photo: np.ndarray, category: str, tile: int, seed: int, zoom: bool) -> np.ndarray:
     """uint8 `[h, w, 3]`: a row per kind that fits the category, a column per severity."""
-    scale = 2 * tile / max(photo.shape)
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    photo = np.ascontiguousarray(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=how))
+    photo = framed(resized(photo, 640), 2 * tile)
     inside = damage.foreground(photo)
     scene = damage.srgb_to_linear(photo)
     light = damage.light_angle(scene, inside)
@@ -60,12 +59,34 @@ def sheet(photo: np.ndarray, category: str, tile: int, seed: int, zoom: bool) ->
     return np.vstack(rows)
 
 
+def resized(photo: np.ndarray, longest: int) -> np.ndarray:
+    """The photo with a longer side of `longest` pixels."""
+    scale = longest / max(photo.shape)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.ascontiguousarray(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=how))
+
+
+def framed(photo: np.ndarray, longest: int) -> np.ndarray:
+    """A square with the product and a margin, or what of it fits into a square of the photo."""
+    rows, columns = (np.flatnonzero((damage.foreground(photo) > 0.5).any(axis)) for axis in (1, 0))
+    if rows.size:
+        edge = 1.15 * max(rows[-1] - rows[0], columns[-1] - columns[0]) + 8
+        span = min(round(edge), *photo.shape[:2])
+        window = []
+        for used, size in zip((rows, columns), photo.shape, strict=False):
+            low = int(np.clip(round((used[0] + used[-1] - span) / 2), 0, size - span))
+            window.append(slice(low, low + span))
+        photo = photo[tuple(window)]
+    return resized(photo, longest)
+
+
 def view(picture: np.ndarray, plan: dict, tile: int, zoom: bool) -> np.ndarray:
     """A square of `tile` pixels: the whole picture, or at full size what is around the damage."""
     height, width = picture.shape[:2]
     if not zoom:
-        square = np.full((max(height, width),) * 2 + (3,), 255, np.uint8)
-        square[:height, :width] = picture
+        spare = max(height, width) - height, max(height, width) - width
+        sides = (spare[0] // 2, spare[0] - spare[0] // 2, spare[1] // 2, spare[1] - spare[1] // 2)
+        square = cv2.copyMakeBorder(picture, *sides, cv2.BORDER_CONSTANT, value=(255,) * 3)
         return cv2.resize(square, (tile, tile), interpolation=cv2.INTER_AREA)
     padded = cv2.copyMakeBorder(picture, *(tile // 2,) * 4, cv2.BORDER_CONSTANT)
     top, left = int(plan["y"] * height), int(plan["x"] * width)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from damagenet.synth import damage, raster
+from damagenet.synth import brittle, damage, raster
 from damagenet.synth.spot import Canvas
 from damagenet.synth.strokes import area, split
 
@@ -216,6 +216,85 @@ def test_a_texture_gives_a_crack_its_shape(tmp_path, monkeypatch):
     rows, columns = layer.opacity.sum(1), layer.opacity.sum(0)
     assert rows.max() > 5 * np.median(rows) and columns.max() > 3 * np.median(columns)
     assert layer.opacity.tobytes() == damage.draw("crack", linear, inside, plan).opacity.tobytes()
+
+
+def test_a_texture_never_breaks_a_crack_into_dashes():
+    """A thick line thinned to a hair, a thin one drawn small, and one that is dashes itself."""
+    line = np.zeros((200, 260), np.float32)
+    points = np.array([[8, 150], [90, 60], [170, 120], [250, 30]], np.int32)
+    for thick in (9, 5):
+        cv2.polylines(line, [points], False, 1.0, thick, cv2.LINE_AA)
+        for seed, width in product(range(6), (0.002, 0.006, 0.012)):
+            thinned = brittle._thinned(line, width, np.random.default_rng(seed))
+            assert thinned is not None and thinned.dtype == np.float32
+            count, _ = cv2.connectedComponents((thinned > 0.3).astype(np.uint8))
+            assert count == 2, (thick, seed, width)
+            assert thinned.sum() < line.sum()
+    dashes = line.copy()
+    dashes[:, ::20] = dashes[:, 1::20] = dashes[:, 2::20] = 0
+    assert brittle._thinned(dashes, 0.01, np.random.default_rng(0)) is None
+    hair = np.zeros((200, 260), np.float32)
+    hair[100] = 1
+    assert brittle._thinned(hair, 0.03, np.random.default_rng(0)) is None
+
+
+def test_screens_break_into_webs_and_china_loses_few_shards():
+    linear, inside = scene(260, 300)
+    for shade, glass in ((0.012, True), (1.0, False)):
+        goods = np.where(inside[..., None] > 0.5, np.float32(shade) * linear, np.float32(0.5))
+        for seed in range(6):
+            plan = recipe("shatter", 5, seed, inside) | {"x": 0.5, "y": 0.5}
+            layer = damage.draw("shatter", goods, inside, plan)
+            full = np.zeros(inside.shape, np.float32)
+            full[layer.window] = layer.opacity
+            solid = cv2.erode((full > 0.8).astype(np.uint8), np.ones((5, 5)))
+            share = solid.sum() / layer.mask.sum()
+            if glass:
+                bright = layer.colour[layer.opacity > 0.3].mean()
+                assert share < 0.05 and bright > 5 * shade * 0.45, seed
+            else:
+                assert share < 0.35, (seed, share)
+                # What is seen in a gap is matt material in shade, not blackness.
+                assert np.median(layer.colour[layer.opacity > 0.9]) > 0.01, seed
+
+
+@pytest.mark.parametrize("kind", ["tear", "hole"])
+def test_a_gap_in_cloth_shows_shade_and_not_blackness(kind):
+    linear, inside = scene(260, 300)
+    for seed in range(10):
+        plan = recipe(kind, 5, seed, inside) | {"x": 0.5, "y": 0.5}
+        layer = damage.draw(kind, linear, inside, plan)
+        seen = layer.colour.mean(-1)[layer.opacity > 0.97]
+        assert 0.02 < np.median(seen) / 0.36 < 0.6, seed
+        # The side under the edge that faces the light is darker than the rest.
+        assert np.quantile(seen, 0.9) > 1.5 * np.quantile(seen, 0.1), seed
+
+
+def test_a_hole_is_worn_round():
+    linear, inside = scene(260, 300)
+    for seed in range(10):
+        plan = recipe("hole", 5, seed, inside) | {"x": 0.5, "y": 0.5}
+        gap = (damage.draw("hole", linear, inside, plan).opacity > 0.9).astype(np.uint8)
+        gap = cv2.morphologyEx(gap, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+        outlines, _ = cv2.findContours(gap, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        largest = max(outlines, key=cv2.contourArea)
+        assert cv2.contourArea(largest) > 0.85 * cv2.contourArea(cv2.convexHull(largest)), seed
+
+
+def test_a_snag_on_a_print_is_drawn_in_the_colours_of_the_print():
+    linear, inside = scene(260, 300)
+    red, blue = np.float32([0.5, 0.1, 0.1]), np.float32([0.1, 0.1, 0.5])
+    halves = np.where(np.arange(300)[None, :, None] < 150, red, blue)
+    printed = np.where(inside[..., None] > 0.5, halves, linear)
+    for seed in range(6):
+        plan = recipe("pulled_thread", 5, seed, inside) | {"x": 0.5, "y": 0.5}
+        layer = damage.draw("pulled_thread", printed, inside, plan)
+        full = np.zeros((*inside.shape, 4), np.float32)
+        full[layer.window] = np.dstack([layer.colour, layer.opacity])
+        for side, own, other in ((np.s_[:, :142], 0, 2), (np.s_[:, 158:], 2, 0)):
+            yarn = full[side][full[side][..., 3] > 0.5]
+            if len(yarn) > 20:
+                assert (yarn[:, own] > yarn[:, other]).mean() > 0.95, seed
 
 
 def test_noise_is_the_same_at_any_resolution():

@@ -205,7 +205,7 @@ def test_ai_labels_are_in_doctored_files_only(table, tmp_path):
 
 
 def test_without_ai_labels_no_file_holds_any_metadata(built, manifest):
-    from damagenet.synth.audit import metadata_size
+    from damagenet.synth.probes import metadata_size
 
     for name in manifest.image:
         data = (built / name).read_bytes()

@@ -7,9 +7,10 @@ import pytest
 from conftest import photo, settings
 from matplotlib.figure import Figure
 
-from damagenet import images, plots, runs
+from damagenet import images, plots, runs, sheets
 from damagenet.runs import rng_for
 from damagenet.synth import dataset, doctor
+from damagenet.synth.shot import Shot, plan_frame
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +20,11 @@ def scored(evaluated):
 
 @pytest.fixture(scope="module")
 def rendered():
-    build = settings(build={"native": 0.0, "overlay": 1.0}).build
-    recipes = doctor.plan(rng_for(1), photo(), "intact", build, ("realesrgan",))
-    return [doctor.render(photo(), recipe) for recipe in recipes[:3]]
+    build = settings(build={"native": 0.0, "overlay": 1.0, "chains": ["camera"]}).build
+    rng = rng_for(1)
+    shot = Shot(photo(), plan_frame(rng, 200))
+    recipes = doctor.plan(rng, shot, "intact", "mug", build)
+    return [doctor.render(shot, recipe) for recipe in recipes[:3]]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,8 @@ def drawn(built, manifest, evaluated, table, scored, rendered):
         "heatmap_gallery": lambda: plots.heatmap_gallery(built, picks),
         "samples": lambda: plots.samples(rendered),
         "differences": lambda: plots.differences(rendered),
+        "noise": lambda: plots.noise(rendered, "abc", around=rendered[-1].intended),
+        "counts": lambda: plots.counts(manifest),
         "picture_sizes": lambda: plots.picture_sizes(products),
         "probes": lambda: plots.probes(audit),
         "crops": lambda: plots.crops(items),
@@ -59,7 +64,7 @@ def drawn(built, manifest, evaluated, table, scored, rendered):
 def public_figures():
     return {
         name for name, value in vars(plots).items()
-        if callable(value) and getattr(value, "__module__", "") == "damagenet.plots"
+        if callable(value) and getattr(value, "__module__", "") in (plots.__name__, sheets.__name__)
         and value.__annotations__.get("return") == "Figure" and not name.startswith("_")
     }  # fmt: skip
 
@@ -81,8 +86,16 @@ def test_a_figure_is_drawn_and_saved_to_equal_bytes(drawn, name, tmp_path):
 
 
 def test_nothing_is_shown_and_no_window_system_is_asked_for():
-    text = Path(plots.__file__).read_text(encoding="utf-8")
-    assert "pyplot" not in text and ".show(" not in text
+    for module in (plots, sheets):
+        text = Path(module.__file__).read_text(encoding="utf-8")
+        assert "pyplot" not in text and ".show(" not in text
+
+
+def test_every_figure_of_pictures_is_reached_from_plots():
+    made = {name for name, value in vars(sheets).items()
+            if getattr(value, "__module__", "") == sheets.__name__ and not name.startswith("_")
+            and value.__annotations__.get("return") == "Figure"}  # fmt: skip
+    assert len(made) > 6 and all(getattr(plots, name) is getattr(sheets, name) for name in made)
 
 
 def test_the_roc_curve_reports_the_auc_of_the_metrics(scored):
@@ -101,6 +114,83 @@ def test_the_outline_lies_on_the_border_of_the_region():
     changed = (found != image).any(-1)
     assert changed.any() and not changed[~mask].any() and not changed[46:84, 66:154].any()
     assert np.array_equal(image, photo())
+
+
+def test_a_region_that_is_the_whole_picture_is_framed():
+    changed = (plots.outlined(photo(), np.ones((150, 210), bool)) == sheets.CHANGED).all(-1)
+    assert changed[0].all() and changed[:, -1].all() and not changed[5:-5, 5:-5].any()
+
+
+@pytest.mark.parametrize("place", [(10, 12, 10, 12), (40, 90, 60, 160), (0, 150, 0, 210),
+                                   (147, 150, 0, 9), (70, 71, 0, 210)])  # fmt: skip
+def test_a_close_up_holds_the_region_and_keeps_to_its_limits(place):
+    mask = np.zeros((150, 210), np.uint8)
+    mask[place[0] : place[1], place[2] : place[3]] = 255
+    whole = sheets.close_up(mask, least=40)
+    assert (mask[whole] > 0).sum() == (mask > 0).sum() and min(mask[whole].shape) >= 40
+    assert whole == sheets.close_up(mask > 0, least=40)
+    cut = mask[sheets.close_up(mask, most=64)]
+    assert cut.any() and max(cut.shape) <= 64
+
+
+def test_a_close_up_of_nothing_is_everything():
+    assert np.zeros((30, 50))[sheets.close_up(np.zeros((30, 50), np.uint8))].shape == (30, 50)
+
+
+def test_the_difference_is_the_mean_over_colours_enlarged():
+    before, after = np.zeros((2, 3, 3), np.uint8), np.zeros((2, 3, 3), np.uint8)
+    after[0, 0] = (3, 0, 6)
+    after[1, 2] = 255
+    gap = sheets.difference(after, before, gain=10)
+    assert gap[0, 0] == pytest.approx(30 / 255) and gap[1, 2] == 1 and np.count_nonzero(gap) == 2
+    assert np.array_equal(gap, sheets.difference(before, after, gain=10))
+
+
+def test_the_residual_shows_noise_and_no_slope():
+    slope = np.repeat(np.add.outer(np.arange(40), np.arange(60))[..., None], 3, 2).astype(np.uint8)
+    plain = sheets.residual(slope)[8:-8, 8:-8]
+    noisy = slope + np.random.default_rng(0).integers(0, 9, (40, 60, 1), np.uint8)
+    assert np.abs(plain.astype(int) - 128).max() <= 4
+    assert sheets.residual(noisy).std() > 10 and sheets.residual(noisy).shape == (40, 60)
+
+
+def test_the_twins_shown_have_all_four_cells(manifest, built):
+    titles = [axis.get_title() for axis in plots.twins(manifest, built, 2).axes]
+    assert [t.split("\n")[0] for t in titles] == 2 * list(plots.CELL_COLOURS)
+
+
+def bars(axis):
+    """Lengths by label and name of bar, doctored second."""
+    names = [tick.get_text() for tick in axis.get_yticklabels()]
+    return [dict(zip(names, (p.get_width() for p in c), strict=True)) for c in axis.containers]
+
+
+def test_counts_count_both_labels_of_every_value(manifest):
+    (axis,) = plots.counts(manifest, ["kind"]).axes
+    authentic, doctored = bars(axis)
+    drawn = manifest[manifest.kind != "none"]
+    for kind, rows in drawn.groupby("kind"):
+        name = str(kind).replace("_", " ")
+        assert (authentic[name], doctored[name]) == ((rows.label == 0).sum(), rows.label.sum())
+    assert set(authentic) == {k.replace("_", " ") for k in drawn.kind}
+
+
+def test_probes_show_what_spoiling_did():
+    good = {
+        "probes": [
+            {"name": "size", "auc": 0.5, "limit": 0.6, "passed": True},
+            {"name": "jpeg_quality", "auc": 0.51, "limit": 0.65, "passed": True},
+        ]
+    }
+    bad = {"probes": [good["probes"][0], {"name": "jpeg_quality", "auc": 0.97, "limit": 0.65,
+                                          "passed": False}]}  # fmt: skip
+    axis = plots.probes(good, bad).axes[0]
+    names = [tick.get_text() for tick in axis.get_yticklabels()]
+    assert names == ["jpeg quality", "size"]  # drawn upwards
+    moved = {tuple(line.get_xdata()) for line in axis.lines if len(set(line.get_xdata())) == 2}
+    assert moved == {(0.51, 0.97)}
+    limits = axis.collections[0].get_offsets()[:, 0].tolist()
+    assert limits == [0.65, 0.6]
 
 
 def test_figures_survive_a_run_without_one_of_the_cells(scored):

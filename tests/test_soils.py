@@ -52,15 +52,47 @@ def test_a_stain_only_ever_darkens_a_pale_surface():
         assert (damage.composite(linear, layer) <= linear + 1e-6).all()
 
 
-@pytest.mark.parametrize("kind", ["stain", "peeling"])
-def test_no_boxes_around_small_parts(kind):
-    # Each drop and flake is drawn in a window of its own, whose frame must not show.
+def test_no_boxes_around_drops():
+    # Each drop is drawn in a window of its own, whose frame must not show.
     for seed in range(10):
-        _, layer = draw(kind, 0.5, (1, 0.9, 0.7), seed)
+        _, layer = draw("stain", 0.5, (1, 0.9, 0.7), seed)
         mask = layer.mask.astype(np.uint8)
         thin = mask - cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         lines = cv2.morphologyEx(thin, cv2.MORPH_OPEN, np.ones((1, 9), np.uint8))
         assert not lines.any(), seed
+
+
+def test_a_coat_peels_and_cracks_around_one_place_only():
+    # Plates are drawn in windows of a patch that is larger than all of them together.
+    for seed in range(12):
+        _, layer = draw("peeling", 0.5, (1, 0.9, 0.7), seed, 5)
+        rows, columns = np.nonzero(layer.mask)
+        size = 0.8 * np.sqrt(180 * 240)
+        far = np.hypot(columns - 120, rows - 110) / size
+        assert far.max() < 0.23 * soils.LOOSE * 1.35, seed
+        # Straight plates, not blobs: some of the coat is left within the hull of what is gone.
+        gone = (layer.opacity > 0.9).astype(np.uint8)
+        outlines, _ = cv2.findContours(gone, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        hull = cv2.contourArea(cv2.convexHull(np.concatenate(outlines)))
+        assert 0.2 * hull < gone.sum() < 0.93 * hull, seed
+
+
+@pytest.mark.parametrize("colour", [(1, 1, 1), (1, 0.25, 0.1)])
+def test_what_lies_under_a_dark_coat_does_not_glare(colour):
+    for seed in range(12):
+        _, layer = draw("peeling", 0.02, colour, seed)
+        bare = layer.colour[layer.opacity > 0.9].mean()
+        assert 0.02 < bare < 0.2, (seed, bare)  # the wall beside it is at 0.6
+
+
+@pytest.mark.parametrize("shade", [0.02, 0.5])
+def test_mould_is_spots_and_not_a_haze(shade):
+    for seed in range(8):
+        _, layer = draw("mould", shade, (1, 0.9, 0.8), seed, size=(400, 480))
+        seen = layer.opacity[layer.touched]
+        assert (seen > 0.15).mean() > 0.55, seed
+        count, _ = cv2.connectedComponents((layer.opacity > 0.25).astype(np.uint8))
+        assert count > 15, seed
 
 
 @pytest.mark.parametrize("shade", [0.01, 0.05, 0.2, 0.6])

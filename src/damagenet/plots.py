@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from damagenet.sheets import CELL_COLOURS as CELL_COLOURS
@@ -41,6 +42,7 @@ def picture_sizes(table: pd.DataFrame) -> Figure:
     """Width against height of a product table, one colour per source and condition."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     axis = figure.subplots()
+    axis.set_prop_cycle(color=[colormaps["tab20"](i) for i in range(20)])
     for (source, condition), rows in table.groupby(["source", "condition"]):
         mark = "o" if condition == "intact" else "x"
         label = f"{source}, {condition} ({len(rows)})"

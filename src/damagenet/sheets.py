@@ -31,6 +31,8 @@ CHANGED = (255, 0, 80)
 """Outline of what was changed (the stored mask)."""
 INTENDED = (0, 140, 255)
 """Outline of what was meant to change."""
+CLOSE = 160
+"""Longest side of a close-up in which noise is to be seen (px)."""
 
 Heat = NDArray[np.floating[Any]]
 Box = tuple[slice, slice]
@@ -79,23 +81,25 @@ def outlined(image: Array, mask: NDArray[np.bool_], colour: tuple[int, ...] = CH
     return result
 
 
-def close_up(mask: Array | NDArray[np.bool_], room: float = 0.33, least: int = 40) -> Box:
+def close_up(mask: Array | NDArray[np.bool_], least: int = 40, most: int = 1 << 30) -> Box:
     """Rows and columns of a box around a region; the whole picture where there is none.
 
     Args:
         mask: bool `[h, w]`, or uint8 that is above 127 in the region.
-        room: Margin on each side as a share of the region's longer side.
         least: Shortest side of the box in pixels, as far as the picture reaches.
+        most: Longest side; a larger region is cut about its centre of gravity.
     """
     y, x = np.nonzero(mask if mask.dtype == bool else mask > 127)
     if not len(y):
         return slice(0, mask.shape[0]), slice(0, mask.shape[1])
-    margin = 8 + round(room * max(np.ptp(y), np.ptp(x)))
+    margin = 8 + round(0.33 * max(np.ptp(y), np.ptp(x)))
 
     def side(places: NDArray[np.intp], size: int) -> slice:
         start, stop = int(places.min()) - margin, int(places.max()) + 1 + margin
-        lacking = max(0, least - (stop - start)) // 2
-        return slice(max(0, start - lacking), min(size, stop + lacking))
+        wanted = min(max(stop - start, least), most, size)
+        centre = (start + stop) / 2 if stop - start <= most else float(places.mean())
+        start = min(max(0, round(centre - wanted / 2)), size - wanted)
+        return slice(start, start + wanted)
 
     return side(y, mask.shape[0]), side(x, mask.shape[1])
 
@@ -180,7 +184,7 @@ def differences(
     nothing is outlined.
     """
     before, *after = [images.read(one.file) for one in rendered]
-    place = ... if around is None else close_up(around)
+    place = ... if around is None else close_up(around, most=CLOSE)
     pairs = []
     for image, one in zip(after, rendered[1:], strict=True):
         shown = image
@@ -199,7 +203,7 @@ def noise(
 ) -> Figure:
     """Rendered samples above their finest detail, enlarged around grey; close around a mask."""
     read = [images.read(one.file) for one in rendered]
-    place = ... if around is None else close_up(around)
+    place = ... if around is None else close_up(around, most=CLOSE)
     pairs = [(image[place], residual(image, gain)[place]) for image in read]
     return _stacked(pairs, titles, f"finest detail x {gain:g}", columns)
 

@@ -70,7 +70,7 @@ class Doctoring:
         captions = ("authentic: before the lens", "doctored: after it", "difference x 12")
         pictures = (self.authentic, self.doctored, self.changed)
         self._columns = ui.HBox([
-            ui.VBox([ui.Label(words), picture], layout=ui.Layout(width="33%"))
+            ui.VBox([ui.Label(words), picture], layout=ui.Layout(width="33%", overflow="hidden"))
             for words, picture in zip(captions, pictures, strict=True)
         ])  # fmt: skip
         flow = ui.Layout(flex_flow="row wrap")
@@ -155,7 +155,8 @@ class Doctoring:
         heat = cv2.applyColorMap(gap, cv2.COLORMAP_INFERNO)[..., ::-1]
         planes: list[Array] = [authentic, doctored, heat, mask, intended]
         if self.zoom.value:
-            rows, columns = sheets.close_up(intended if intended.any() else mask)
+            region = intended if intended.any() else mask
+            rows, columns = sheets.close_up(region, most=sheets.CLOSE)
             factor = max(1, ZOOMED // max(rows.stop - rows.start, columns.stop - columns.start))
             planes = [one[rows, columns].repeat(factor, 0).repeat(factor, 1) for one in planes]
         authentic, doctored, heat, mask, intended = planes

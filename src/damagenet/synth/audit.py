@@ -33,7 +33,6 @@ from damagenet import BadInput, config, runs
 from damagenet.config import Audit
 from damagenet.synth import dataset, doctor, duplicates, products
 from damagenet.synth.probes import CHECKS, HEADER, PROBES, read_facts
-from damagenet.synth.probes import metadata_size as metadata_size
 
 
 def audit(folder: str | Path, limits: Audit | None = None, workers: int = 1) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def audit(folder: str | Path, limits: Audit | None = None, workers: int = 1) -> 
     same = _same_photo(folder, manifest, workers)
     columns = ("perceptual hash", "layout", "detail")
     records.append(_counted("near_duplicates", limits, len(same), columns, found=same[:20]))
-    unequal = facts[HEADER].groupby(_draws(manifest).to_numpy()).nunique(dropna=False) > 1
+    unequal = facts[HEADER].groupby(dataset.draws(manifest).to_numpy()).nunique(dropna=False) > 1
     odd = unequal.index[unequal.any(axis=1)].tolist()
     telling = unequal.sum().sort_values(ascending=False, kind="stable")
     columns = tuple(telling[telling > 0].index) or tuple(HEADER)
@@ -96,16 +95,10 @@ def _each(call: Any, items: list[Any], workers: int, name: str) -> list[Any]:  #
     return list(tqdm(jobs, total=len(items), desc=f"audit: {name}", unit="file"))
 
 
-def _draws(manifest: pd.DataFrame) -> pd.Series:
-    """As `dataset.draws`, whatever the files' suffix: a wrong one is what we look for."""
-    plain = manifest.image.str.replace(r"\.\w+$", ".jpg", regex=True)
-    return dataset.draws(manifest.assign(image=plain))
-
-
 def _keeps_damage(manifest: pd.DataFrame) -> pd.Series:
     """Other edits of damaged pictures show damage too, unless they repair it."""
     shows = manifest.recipe.map(lambda r: '"damage": null' not in r or '"kind": "real"' in r)
-    twin = manifest.groupby(_draws(manifest)).kind.transform(lambda k: (k == "real").any())
+    twin = manifest.groupby(dataset.draws(manifest)).kind.transform(lambda k: (k == "real").any())
     return (manifest.cell == "doctored_other") & (shows | twin) & (manifest.kind != "repair")
 
 

@@ -21,17 +21,19 @@ def crack(canvas: Canvas, severity: int) -> Layer:
     length, width = [(0.14, 0.0026), (0.22, 0.0032), (0.32, 0.0040), (0.44, 0.0050), (0.58, 0.006)][
         severity - 1
     ]
-    spot = canvas.crop(1.3 * length)
-    style = spot.rng(1)
-    texture = None
+    spot = canvas.crop(0.8 * length)
+    shape = None
     if spot.texture:
         # As wide as a drawn crack, but no thinner than a pixel, which would break it into dashes.
         wide = max(0.7 * width, 0.65 * spot.pixel) / length
-        texture = _thinned(textures.load(spot.texture), wide, spot.rng(0))
-    if texture is not None:
-        core = spot.stamped(texture, 0.75 * length)
-    else:
+        shape = _thinned(textures.load(spot.texture), wide, spot.rng(0))
+    if shape is None:
+        spot = canvas.crop(1.3 * length)
+    style = spot.rng(1)
+    if shape is None:
         core = spot.strokes(_fracture(spot, style, length, width))
+    else:
+        core = spot.stamped(shape, 0.75 * length)
     groove = spot.blur(core, width * 0.5) * np.float32(-0.5 * width)
     gain = np.clip(spot.relief(groove, elevation=0.6), 0.6, 1.6)
     gain *= 1 - np.float32(0.3 * style.uniform()) * spot.blur(core, width * 2)
@@ -63,11 +65,11 @@ def _thinned(texture: Floats, width: float, rng: np.random.Generator) -> Floats 
     uneven = cv2.resize(
         rng.normal(0, 0.15, (16, 16)), (breadth, height), interpolation=cv2.INTER_CUBIC
     )
-    lost = max(0.0, thick - half) + thick * (outer * 0.5 + uneven)
+    lost = max(0.0, 0.8 * thick - half) + thick * (outer * 0.5 + uneven)
     # The middle of a line stays, however thin the line is at that place.
     reach = 2 * int(np.ceil(1.3 * thick)) + 1
     ridge = cv2.dilate(depth, np.ones((reach, reach), np.uint8))
-    lost = np.minimum(lost, ridge - max(0.75 * half, 0.8))
+    lost = np.minimum(lost, ridge - max(0.75 * half, 1.6))
     return np.asarray(np.clip(depth - np.maximum(lost, 0), 0, 1), np.float32)
 
 
@@ -182,7 +184,8 @@ def shatter(canvas: Canvas, severity: int) -> Layer:
     ][severity - 1]
     spot = canvas.crop(radius * 1.3)
     rng, style = spot.rng(0), spot.rng(1)
-    glass = bool(spot.base.mean() < 0.12 * spot.white.mean())
+    grey = spot.base.max() < 2 * spot.base.min() + 0.01
+    glass = bool(grey and spot.base.mean() < 0.1 * spot.white.mean())
     turn = np.sort((np.arange(rays) + rng.uniform(-0.42, 0.42, rays)) / rays * 2 * np.pi)
     reach = radius * rng.uniform(0.45, 1.25, rays)
     # Rings crowd around the impact; each ray meets them at its own distance.
@@ -213,7 +216,7 @@ def shatter(canvas: Canvas, severity: int) -> Layer:
     fallen = np.arange(rings + 1)[:, None] < np.round(lost * rings * np.clip(side, 0.1, 1.2))
     gone = np.logical_and.accumulate(fallen & loose) & (not glass)
     # Elsewhere only the glaze came off, one shard at a time.
-    bare = loose & ~gone & (rng.uniform(size=loose.shape) < (0.0 if glass else 0.035))
+    bare = loose & ~gone & (rng.uniform(size=loose.shape) < (0.0 if glass else 0.025))
     tilt = np.exp(rng.normal(0, 0.09, loose.shape) * loose).astype(np.float32)
     void, scar = (
         spot.blur(shards.astype(np.float32).ravel()[where], 0.5 * spot.pixel)
@@ -232,6 +235,8 @@ def shatter(canvas: Canvas, severity: int) -> Layer:
     groove = spot.blur(lines + cuts, width) * np.float32(-0.8 * width)
     gain = tilt.ravel()[where] * spot.relief(groove, elevation=0.5)
     body = inner_colour(spot, style, float(style.uniform(0.45, 0.85)))
+    hue = spot.base / max(float(spot.base.mean()), 1e-3)
+    body = body * np.clip(hue, 0.2, 2.5) ** np.float32(0.35)  # clay has some of its glaze's hue
     # In a gap: the broken wall on the side away from the light, else the shaded inner side.
     wall = void * (1 - spot.shifted(void, -0.05 * radius))
     hollow = spot.shifted(spot.blur(void, 0.07 * radius), 0.09 * radius)

@@ -91,11 +91,17 @@ def apply(
     *steps, last = channel["steps"] or [{"op": ""}]
     if last["op"] != "JPEG":
         raise BadInput(f"channel {channel.get('chain')}: its last step must be a JPEG")
-    moved = list(masks)
+    used = [bool(mask.any()) for mask in masks]
+    moved = [mask for mask, any_of_it in zip(masks, used, strict=True) if any_of_it]
     for step in steps:
         image, moved = send(image, moved, step)
     data = encoders.jpeg_file(image, **_jpeg_options(last))
-    return data, [np.where(mask >= 128, 255, 0).astype(np.uint8) for mask in moved]
+    arrived = iter(moved)
+    empty = np.zeros(image.shape[:2], np.uint8)  # an empty mask stays empty, whatever the way
+    return data, [
+        np.where(next(arrived) >= 128, 255, 0).astype(np.uint8) if any_of_it else empty.copy()
+        for any_of_it in used
+    ]
 
 
 def send(image: Array, masks: Sequence[Array], step: Step) -> Planes:

@@ -110,13 +110,15 @@ def _opened(
     pale = inner_colour(spot, style, float(style.uniform(0.1, 0.6)))
     # Behind it: the back of the cloth or a lining, in shade, or else nearly darkness.
     grey = np.float32(0.5) * (spot.base + spot.base.mean()) + np.float32(0.004)
-    lining = float(style.uniform(0.16, 0.42) if style.uniform() < 0.7 else style.uniform(0.05, 0.1))
+    lining = float(
+        style.uniform(0.16, 0.42) if style.uniform() < 0.7 else style.uniform(0.10, 0.16)
+    )
     # The edge towards the light throws its shadow into the gap; the far part is lit.
     lit = spot.shifted(spot.blur(gap, 0.35 * depth), 0.55 * depth) * gap
     deep = np.clip(field / np.float32(0.5 * depth), 0, 1)
     folds = spot.noise(spot.rng(7), 1.5 * depth, 6, 0.5)
     weave = spot.noise(spot.rng(8), 0.012, 3, 0.9)
-    shade = (np.float32(0.16) + np.float32(1.1) * lit * lit + np.float32(0.2) * deep) * (
+    shade = (np.float32(0.24) + np.float32(1.0) * lit * lit + np.float32(0.2) * deep) * (
         1 + np.float32(0.22) * folds + np.float32(0.09) * weave
     )
     colour = tinted(np.clip(shade, 0.1, 2) * np.float32(lining), grey)
@@ -176,14 +178,14 @@ def pulled_thread(canvas: Canvas, severity: int) -> Layer:
         knots = rng.normal(0, 1, 2 + int(2 * half / (0.6 * size)))
         folds = lookup(along, -float(half), float(half), _smooth(knots))
         bell = np.exp(-((across / width) ** 2))
-        height += fade * bell * (near * folds * np.float32(0.24 * size) - np.float32(0.0026))
+        height += fade * bell * (near * folds * np.float32(0.28 * size) - np.float32(0.0034))
         drawn = np.maximum(drawn, line(spot, across, 0.0022) * fade)
         root = np.array([at, row])
         for _ in range(int(rng.integers(1, 3))):
             yarns.append(_loop(rng, root, float(size * rng.uniform(0.5, 1.1))))
     turn = np.array([[cos, -sin], [sin, cos]])
     yarns = [((points[:, None] * turn).sum(-1), widths) for points, widths in yarns]
-    gain = spot.relief(height, elevation=0.6) * (1 - np.float32(0.28) * drawn)
+    gain = spot.relief(height, elevation=0.6) * (1 - np.float32(0.40) * drawn)
     yarn = spot.strokes(yarns)
     core = spot.strokes([(points, 0.45 * widths) for points, widths in yarns])
     cast = spot.blur(spot.shifted(yarn, 0.004), 0.003)
@@ -192,7 +194,7 @@ def pulled_thread(canvas: Canvas, severity: int) -> Layer:
     fluff = 1 + np.float32(0.15) * spot.noise(spot.rng(3), 0.01, 3, 0.8)
     shade = (np.float32(0.72) + np.float32(0.38) * core) * fluff
     # Printed cloth is pale inside: its yarns look a little faded.
-    faded = np.float32(0.08) * spot.white + np.float32(0.1) * spot.base
+    faded = np.float32(0.12) * spot.white + np.float32(0.1) * spot.base
     own = np.float32(style.uniform(0.85, 1.15)) * _own_colour(spot) + faded
     colour = own * cv2.merge([shade] * 3)
     return spot.layer(np.clip(gain, 0.45, 1.6), colour, yarn * np.float32(0.9))

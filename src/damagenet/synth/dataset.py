@@ -277,7 +277,7 @@ def read_manifest(dataset: str | Path) -> pd.DataFrame:
 
 def draws(manifest: pd.DataFrame) -> pd.Series:
     """For each row the draw (product and variant) it belongs to; rows of one draw are twins."""
-    return manifest.image.str.replace(r"_(authentic|doctored)_[a-z]+\.jpg$", "", regex=True)
+    return manifest.image.str.replace(r"_(authentic|doctored)_[a-z]+\.[a-z]+$", "", regex=True)
 
 
 def read_pair(dataset: Path, row: Mapping[Any, Any]) -> tuple[np.ndarray, np.ndarray]:

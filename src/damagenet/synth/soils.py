@@ -124,7 +124,7 @@ def burn(canvas: Canvas, severity: int) -> Layer:
 
 def mould(canvas: Canvas, severity: int) -> Layer:
     """Colonies of distinct woolly spots, large among many small ones, pale where they spread."""
-    radius, count = [(0.06, 24), (0.09, 55), (0.13, 110), (0.18, 200), (0.24, 330)][severity - 1]
+    radius, count = [(0.06, 34), (0.09, 75), (0.13, 150), (0.18, 270), (0.24, 440)][severity - 1]
     spot = canvas.crop(radius * 2.2)
     rng, style = spot.rng(0), spot.rng(1)
     core, wool = _mould_colours(spot, style)
@@ -138,8 +138,8 @@ def mould(canvas: Canvas, severity: int) -> Layer:
     for _ in range(count):
         home = rng.integers(5)
         x, y = (homes[home] + rng.normal(0, spread[home], 2)).astype(np.float32)
-        size = min(0.0068 * float(np.exp(rng.normal(0, 0.65))), 0.03)
-        strength, age = np.float32(rng.uniform(0.45, 1.0)), np.float32(rng.uniform(0.2, 1.0))
+        size = min(0.0056 * float(np.exp(rng.normal(0, 0.62))), 0.02)
+        strength, age = np.float32(rng.uniform(0.35, 1.0)), np.float32(rng.uniform(0.2, 1.0))
         rows = slice(*np.searchsorted(rows_at, (y - 2.2 * size, y + 2.2 * size)))
         columns = slice(*np.searchsorted(columns_at, (x - 2.2 * size, x + 2.2 * size)))
         if rows.start == rows.stop or columns.start == columns.stop:
@@ -148,7 +148,7 @@ def mould(canvas: Canvas, severity: int) -> Layer:
         distance = np.sqrt(away * away + down * down)
         distance += np.float32(0.28) * fuzz[rows, columns]
         # A dense body ends in a short fringe of threads, at least as wide as a pixel.
-        fringe = np.float32(1 / max(0.55, spot.pixel / size))
+        fringe = np.float32(1 / max(0.75, spot.pixel / size))
         body = np.clip((np.float32(1.35) - distance) * fringe, 0, 1) * strength
         view = cover[rows, columns]
         np.maximum(view, body, out=view)
@@ -156,7 +156,7 @@ def mould(canvas: Canvas, severity: int) -> Layer:
         np.maximum(view, np.clip(np.float32(1.1) - distance, 0, 1) * age, out=view)
     woolly = np.clip(np.float32(0.82) + np.float32(0.30) * grain, 0.15, 1)
     opacity = np.clip(cover * woolly, 0, 0.92)
-    raised = spot.relief(np.float32(0.006) * cover * (1 + np.float32(0.5) * grain), ambient=0.5)
+    raised = spot.relief(np.float32(0.003) * cover * (1 + np.float32(0.5) * grain), ambient=0.5)
     shade = np.clip(raised, 0.6, 1.35) * (1 + np.float32(0.12) * fuzz)
     ripe = np.clip(np.float32(1.5) * ripe, 0, 1)
     colour = tinted(shade * (1 - ripe), wool) + tinted(shade * ripe, core)
@@ -164,15 +164,14 @@ def mould(canvas: Canvas, severity: int) -> Layer:
 
 
 def _mould_colours(spot: Spot, style: np.random.Generator) -> tuple[Floats, Floats]:
-    """Colours `[3]` of ripe spores and of young threads, either both darker than the goods or both
-    paler: mould in the colour of the goods would be invisible."""
-    dark = [
-        ((0.030, 0.035, 0.028), (0.09, 0.10, 0.09)),
-        ((0.035, 0.060, 0.035), (0.12, 0.14, 0.10)),
-    ]
-    pale = [((0.22, 0.29, 0.22), (0.46, 0.48, 0.43)), ((0.30, 0.31, 0.27), (0.55, 0.55, 0.50))]
+    """Colours `[3]` of ripe spores and of young threads.
+
+    Both are darker than pale goods or paler than dark ones, else they would be invisible.
+    """
+    dark = ((0.030, 0.035, 0.028), (0.09, 0.10, 0.09)), ((0.035, 0.06, 0.035), (0.12, 0.14, 0.10))
+    pale = ((0.19, 0.25, 0.19), (0.38, 0.40, 0.36)), ((0.26, 0.27, 0.24), (0.46, 0.46, 0.42))
     strains = dark if spot.base.mean() > 0.16 * spot.white.mean() else pale
-    core, wool = (np.array(tone, np.float32) for tone in strains[int(style.integers(2))])
+    core, wool = np.array(strains[int(style.integers(2))], np.float32)
     light = np.float32(0.5) * (spot.white + spot.white.mean())
     return core * light, wool * light
 
@@ -184,9 +183,9 @@ def peeling(canvas: Canvas, severity: int) -> Layer:
     ]
     spot = canvas.crop(radius * 2.0)
     rng, style = spot.rng(0), spot.rng(1)
-    size = np.float32(radius * fine * style.uniform(0.7, 1.3))
+    size = np.float32(radius * fine * style.uniform(0.55, 1.2))
     ragged = spot.noise(spot.rng(2), 1.6 * float(size), 6, 0.7)
-    near, next_to, bare, lean = _plates(spot, rng, style, radius, float(size), ragged)
+    near, next_to, bare, lean = _plates(spot, (rng, style), (radius, float(size)), ragged)
     gone = spot.cover(bare)
     # Cracks part the plates that still hold; they close away from the bare patches.
     away = np.clip(1 + bare / (np.float32(0.7) * size), 0, 1)
@@ -199,12 +198,16 @@ def peeling(canvas: Canvas, severity: int) -> Layer:
     edge *= 1 + np.float32(0.10) * lean * away
     coat = spot.blur(1 - gone, 0.05 * float(size))
     shadow = np.maximum(
-        spot.shifted(coat, 0.10 * float(size)),
-        np.float32(0.8) * spot.shifted(coat, 0.24 * float(size)),
+        spot.shifted(coat, 0.14 * float(size)),
+        np.float32(0.8) * spot.shifted(coat, 0.30 * float(size)),
     )
-    grain = spot.noise(spot.rng(3), 0.03, 5, 0.8)
+    grain = spot.noise(spot.rng(3), 0.03, 4, 0.8)
     floor = np.clip(1 + np.float32(0.10) * grain + np.float32(0.06) * ragged, 0.5, 1.5)
-    floor *= (1 - np.float32(0.6) * shadow) * _folds(spot)
+    # Folds of the surface shade what lies under its coat as well.
+    smooth = spot.shading * (spot.base.mean() + np.float32(0.004))
+    fold = (spot.blur(spot.surface.mean(-1), 0.02) + np.float32(0.004)) / smooth
+    floor *= np.clip(fold, 0.7, 1.3)
+    floor *= 1 - np.float32(0.7) * shadow
     under, back = _under_coat(spot, style), spot.base**0.6 * spot.white**0.4 * np.float32(0.75)
     paint = tinted(floor, under)
     # The broken edge of the coat is paler than its face, where it catches the light.
@@ -218,26 +221,23 @@ def peeling(canvas: Canvas, severity: int) -> Layer:
 
 def _plates(
     spot: Spot,
-    rng: np.random.Generator,
-    style: np.random.Generator,
-    radius: float,
-    size: float,
+    draws: tuple[np.random.Generator, np.random.Generator],
+    lengths: tuple[float, float],
     ragged: Floats,
 ) -> tuple[Floats, ...]:
     """A coat cracked into the cells of a Voronoi diagram, some of which have come off.
 
     Args:
         spot: The patch.
-        rng: Places the plates and takes some away.
-        style: Draws how long and how scattered they are.
-        radius: Of the damage.
-        size: Distance of plates.
+        draws: Places the plates and takes some away; draws how long and how scattered they are.
+        lengths: Radius of the damage, and distance of plates.
         ragged: float32 `[h, w]` that bends their edges.
 
     Returns:
         Four float32 `[h, w]`: distances to the nearest and second nearest plate, a field positive
-        where plates are gone, and how each plate leans.
+        where plates are gone, how each plate leans.
     """
+    (rng, style), (radius, size) = draws, lengths
     stretch = np.float32(style.uniform(1.0, 1.3))
     u, v = spot.rotated()
     bend = np.float32(0.05 * size) * ragged
@@ -256,32 +256,21 @@ def _plates(
     reach = 1.4 * size
     near, next_to, bare, kept = np.full((4, *u.shape), np.float32(reach))
     lean = np.zeros_like(near)
-    for place, shift, off, tilt in zip(seeds, bonus, come_off, leaning, strict=True):
-        centre = spot.turned((place * (stretch, 1 / stretch))[None])[0]
-        rows, columns = (
-            slice(*np.searchsorted(axis.ravel(), (at - reach * stretch, at + reach * stretch)))
-            for axis, at in ((spot.y, centre[1]), (spot.x, centre[0]))
-        )
-        away, down = (
-            u[rows, columns] - np.float32(place[0]),
-            v[rows, columns] - np.float32(place[1]),
-        )
-        distance = np.sqrt(away * away + down * down) - np.float32(shift)
+    centres, around = spot.turned(seeds * (stretch, 1 / stretch)), reach * stretch
+    tops, bottoms = (spot.y.ravel().searchsorted(centres[:, 1] + far) for far in (-around, around))
+    lefts, rights = (spot.x.ravel().searchsorted(centres[:, 0] + far) for far in (-around, around))
+    for k, (x, y) in enumerate(seeds.astype(np.float32)):
+        rows, columns = slice(tops[k], bottoms[k]), slice(lefts[k], rights[k])
+        away, down = u[rows, columns] - x, v[rows, columns] - y
+        distance = np.sqrt(away * away + down * down) - np.float32(bonus[k])
         first, second = near[rows, columns], next_to[rows, columns]
-        np.copyto(lean[rows, columns], tilt, where=distance < first)
+        np.copyto(lean[rows, columns], leaning[k], where=distance < first)
         np.minimum(second, np.maximum(first, distance), out=second)
         np.minimum(first, distance, out=first)
-        side = (bare if off else kept)[rows, columns]
+        side = (bare if come_off[k] else kept)[rows, columns]
         np.minimum(side, distance, out=side)
     outside = np.maximum(raster.length(u, v) - np.float32(LOOSE * radius - size), 0)
     return near, next_to, np.float32(0.5) * (kept - bare) - outside, lean
-
-
-def _folds(spot: Spot) -> Floats:
-    """Folds of the surface `[h, w]` that shade what lies under its coat as well."""
-    grey = spot.surface.mean(-1) + np.float32(0.004)
-    fold = spot.blur(grey, 0.02) / spot.blur(grey, 0.08)
-    return np.asarray(np.clip(fold, 0.6, 1.3), np.float32)
 
 
 def _under_coat(spot: Spot, style: np.random.Generator) -> Floats:
