@@ -133,12 +133,13 @@ def test_two_workers_make_the_bytes_that_one_makes(built, table, tmp_path):
     assert made(again) == made(built)
 
 
-def test_a_build_that_was_killed_goes_on_where_it_stopped(built, table, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_build_that_was_killed_goes_on_where_it_stopped(built, table, tmp_path, workers):
     settings_file = tmp_path / "tiny.yaml"
     whole = settings(products={"table": str(table)})
     settings_file.write_text(config.dump(whole))
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "damagenet", "build", settings_file, "--workers", "1"]
+    command = [sys.executable, "-m", "damagenet", "build", settings_file, "--workers", workers]
     process = subprocess.Popen(
         [*map(str, command), "--out", str(out)], cwd=tmp_path, stderr=subprocess.DEVNULL
     )

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import photo
+from conftest import photo, settings
 
 from damagenet import BadInput
+from damagenet.config import Audit
+from damagenet.synth import audit, dataset, products
 from damagenet.synth import inpaint as module
 from damagenet.synth.damage import KINDS
 from damagenet.synth.inpaint import describe, inpaint, prompt
@@ -273,3 +275,22 @@ def test_importing_it_is_cheap():
         "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_build_paints_with_the_model_it_is_given(model, table, tmp_path):
+    found = products.load(table)
+    products.save(found[found.condition == "intact"].head(4), [], tmp_path / "few.parquet")
+    config = settings(
+        products={"table": str(tmp_path / "few.parquet")},
+        build={"inpaint": [str(model)], "inpaint_share": 1.0, "inpaint_steps": 2, "native": 0.0,
+               "overlay": 0.0, "variants": 2},
+    )  # fmt: skip
+    folder = dataset.build(config, tmp_path / "dataset")
+    rows = dataset.read_manifest(folder)
+    painted = rows[rows.cell == "doctored_damage"]
+    assert set(painted.method) == {"inpaint"} and set(painted.family) == {Path(model).name}
+    assert (painted.label == 1).all() and len(set(painted.topology)) > 1
+    assert set(rows[rows.cell == "doctored_other"].method) == {"regenerate"}
+    card = dataset.read_card(folder)["inpaint"][str(model)]
+    assert card["class"] == "StableDiffusionInpaintPipeline" and len(card["sha256"]) == 64
+    assert audit.audit(folder, Audit(folds=2, limit=1.0, pixel_limit=1.0))["passed"]

@@ -274,3 +274,17 @@ def test_every_sample_is_a_product_and_views_of_one_share_a_group():
     item = table.path.map(lambda path: path.rsplit("_", 1)[0])
     assert (table.groupby(item).group_id.nunique() == 1).all()
     assert table.group_id.nunique() >= 0.9 * item.nunique()  # different products stay apart
+
+
+def test_the_mask_of_real_damage_is_found_beside_the_photo_or_its_folder(tmp_path):
+    places = {"a/1.jpg": "a/masks/1.png", "b/tile/2.jpg": "b/masks/2.png"}
+    for photo_place, mask_place in places.items():
+        images.write(tmp_path / photo_place, photo(90, 130))
+        assert products.damage_mask(tmp_path / photo_place) is None
+        mask = np.zeros((90, 130), np.uint8)
+        mask[20:30] = 255
+        images.write(tmp_path / mask_place, mask)
+        assert np.array_equal(products.damage_mask(tmp_path / photo_place), mask)
+    images.write(tmp_path / "b/masks/2.png", mask[:-1])
+    with pytest.raises(BadInput, match=r"2\.png: not of the size of .*2\.jpg"):
+        products.damage_mask(tmp_path / "b/tile/2.jpg")

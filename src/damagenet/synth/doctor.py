@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -155,9 +156,11 @@ def _edit(
 def _inpainted(rng: np.random.Generator, kind: str, category: str, config: Build) -> Recipe:
     from damagenet.synth import inpaint  # its prompts are needed where a model is named only
 
+    model = str(rng.choice(config.inpaint))
     return {
         "method": "inpaint",
-        "family": str(rng.choice(config.inpaint)),
+        "family": Path(model).name.split("@")[0],
+        "model": model,
         "prompt": inpaint.prompt(rng, kind, category),
         "steps": config.inpaint_steps,
         "guidance": round(float(rng.uniform(5, 9)), 2),
@@ -207,7 +210,7 @@ def _doctored(shot: Shot, base: Array, recipe: Recipe) -> tuple[Array, Region]:
         from damagenet.synth import inpaint
 
         settings = {key: edit[key] for key in ("seed", "steps", "strength", "guidance")}
-        new = inpaint.inpaint(base, region, edit["prompt"], edit["family"], **settings)
+        new = inpaint.inpaint(base, region, edit["prompt"], edit["model"], **settings)
         return edits.paste(base, new, region, edit), region
     touched = region
     if edit["topology"] == "full":
