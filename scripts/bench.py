@@ -31,7 +31,7 @@ import numpy as np
 from PIL import Image
 
 from damagenet import config, images, runs
-from damagenet.synth import align, dataset, encoders, doctor, edits, products, regenerate
+from damagenet.synth import align, dataset, doctor, edits, encoders, products, regenerate
 from damagenet.synth.shot import Shot, framed, plan_frame
 
 TABLE = Path(__file__).parents[1] / "docs" / "bench.csv"

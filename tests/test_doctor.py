@@ -3,6 +3,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from conftest import FAMILIES, jpeg_facts, photo, settings
@@ -195,6 +196,27 @@ def test_damage_shows_in_both_damaged_twins_at_the_same_place():
         for cell in ("authentic_damaged", "doctored_damage"):
             change = np.abs(shots[cell] - shots["authentic_intact"]).mean(-1)
             assert change[inside].mean() > 3 * change[~inside].mean(), (seed, cell)
+
+
+def test_doctored_damage_is_as_crisp_as_its_genuine_twin():
+    # A lens that blurs the genuine one and not the other would tell them apart.
+    slopes = []
+    for seed in range(12):
+        broken, doctored = planned(seed, overlay=1.0)[1:3]
+        camera, shot = broken["camera"], Shot(photo(), broken["frame"])
+        before = shot.finished(camera, None)
+        images_of = (
+            shot.finished(camera, broken["damage"]),
+            doctor._wanted(shot, before, doctored)[0],
+        )
+        genuine, painted = (
+            cv2.Laplacian((image.astype(np.float32) - before).mean(-1), cv2.CV_32F)
+            for image in images_of
+        )
+        near = edits.grown(shot.layer(broken["damage"]).mask, 0)
+        # Least squares: noise that both do not share does not count.
+        slopes.append((genuine * painted)[near].sum() / (painted**2)[near].sum())
+    assert 0.8 < np.median(slopes) < 1.4, slopes
 
 
 def edited(**edit):
