@@ -177,7 +177,7 @@ def test_every_module_has_its_tests():
         "brittle": "damage", "cloth": "damage", "stiff": "damage", "soils": "damage",
         "strokes": "damage", "spot": "damage", "foreground": "damage", "layer": "damage",
         "raster": "damage", "board": "stiff", "autoencoder": "decoders", "shot": "doctor",
-        "edits": "doctor", "duplicates": "audit",
+        "edits": "doctor", "duplicates": "audit", "contact_sheet": "card",
         "groups": "products", "align": "compare", "heatmaps": "detector", "metadata": "labels",
         "page": "review", "signals": "review", "aigc": "labels",
     }  # fmt: skip

@@ -7,22 +7,15 @@ first use.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Planes = NDArray[np.float32]
 WEIGHTS = Path(__file__).with_name("weights")
-MULTIPLE = 8
-"""Heights and widths of pictures must be multiples of it (px)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,7 @@ SPECS = {
 
 
 def build(name: str) -> nn.Module:
-    """An untrained autoencoder: float `[n, 3, h, w]` in [0, 1] to the same, not clipped."""
+    """An untrained autoencoder: float `[n, 3, h, w]` in [0, 1], sides multiples of 8, to the same."""
     import torch
     from torch import nn
 
@@ -106,30 +99,15 @@ def build(name: str) -> nn.Module:
     )
 
 
-def load(path: str | Path) -> Callable[[Planes], Planes]:
-    """A trained autoencoder as a function; the file's stem is a name in `SPECS`.
-
-    Returns:
-        A function of RGB float32 `[3, h, w]` in [0, 1], sides multiples of `MULTIPLE`, to the
-        same shape, about [0, 1]; equal bytes for any number of threads (it runs on one).
+def load(path: str | Path) -> nn.Module:
+    """A trained autoencoder, as `build` gives it; the file's stem is a name in `SPECS`.
 
     Raises:
         OSError: No such file.
         Exception: Whatever safetensors or torch say of foreign weights.
     """
-    import torch
     from safetensors.torch import load_file
 
     network = build(Path(path).stem).eval()
     network.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-
-    def run(planes: Planes) -> Planes:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)  # splitting a sum among threads changes its last bit
-        try:
-            with torch.inference_mode():
-                return np.asarray(network(torch.from_numpy(planes)[None])[0].numpy(), np.float32)
-        finally:
-            torch.set_num_threads(before)
-
-    return run
+    return network

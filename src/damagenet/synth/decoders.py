@@ -38,7 +38,7 @@ def reading(path: Path) -> Iterator[None]:
 def own(path: Path) -> Network:
     """One of the project's autoencoders."""
     with reading(path):
-        return autoencoder.load(path)
+        return _torch(autoencoder.load(path))
 
 
 def taef2(encoder: Path, decoder: Path) -> Network:
