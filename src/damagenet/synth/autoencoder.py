@@ -46,7 +46,7 @@ SPECS = {
 
 
 def build(name: str) -> nn.Module:
-    """An untrained autoencoder: float `[n, 3, h, w]` in [0, 1], sides multiples of 8, to the same."""
+    """An untrained autoencoder: float `[n, 3, h, w]` in [0, 1] to the same; sides divide by 8."""
     import torch
     from torch import nn
 
