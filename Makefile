@@ -38,7 +38,7 @@ demo: setup ## products to review.html on the project's own photos, about 8 minu
 	@$(BIN)/python scripts/summary.py $(DEMO)
 
 test: setup ## the fast tests, under 3 minutes
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 test-slow: setup ## whole pipelines twice, and every notebook
 	$(BIN)/python -m pytest -q -m slow

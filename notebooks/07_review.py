@@ -26,12 +26,13 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import HTML
 
-from damagenet import aigc, images, plots
+from damagenet import aigc, images, plots, runs
 from damagenet.claims import Detector, read_labels
 from damagenet.claims.compare import compare
 from damagenet.claims.review import review
 from damagenet.config import load
-from damagenet.synth import dataset, doctor, products
+from damagenet.synth import channel, dataset, doctor, products
+from damagenet.synth.shot import Shot
 
 os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
 settings = load(config)
@@ -55,8 +56,9 @@ shop = table.set_index("product_id").path
 rows = manifest[(manifest.split == "test") & (manifest.topology != "full")]
 row = rows[rows.cell == "doctored_damage"].sort_values("severity").iloc[-1]
 recipe = json.loads(row.recipe)
-large = recipe | {"frame": recipe["frame"] | {"long_side": 640}}
-fraud = doctor.render(images.read(shop[row.product_id]), large)
+straight = channel.plan(runs.rng_for(settings.seed, "claims"), ("camera",))  # not by way of an app
+large = recipe | {"frame": recipe["frame"] | {"long_side": 640}, "channel": straight}
+fraud = doctor.render(Shot(images.read(shop[row.product_id]), large["frame"]), large)
 images.write_bytes(folder / "fraud.jpg", aigc.label_bytes(fraud.file))
 pd.DataFrame(read_labels(folder / "fraud.jpg"))[["standard", "status", "ai", "finding"]]
 
@@ -72,8 +74,8 @@ views = manifest[manifest.cell == "authentic_damaged"].merge(table, on="group_id
 views = views[views.product_id_x != views.product_id_y]  # needs an item photographed twice
 other = views.sort_values(["split", "severity"], ascending=[True, False]).iloc[0]
 scene = json.loads(other.recipe)
-large = scene | {"frame": scene["frame"] | {"long_side": 640}}
-honest = doctor.render(images.read(shop[other.product_id_x]), large)
+large = scene | {"frame": scene["frame"] | {"long_side": 640}, "channel": straight}
+honest = doctor.render(Shot(images.read(shop[other.product_id_x]), large["frame"]), large)
 images.write_bytes(folder / "honest.jpg", honest.file)
 
 # %%
