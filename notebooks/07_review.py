@@ -32,7 +32,6 @@ from damagenet.claims.compare import compare
 from damagenet.claims.review import review
 from damagenet.config import load
 from damagenet.synth import channel, dataset, doctor, products
-from damagenet.synth.shot import Shot
 
 os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
 settings = load(config)
@@ -58,7 +57,7 @@ row = rows[rows.cell == "doctored_damage"].sort_values("severity").iloc[-1]
 recipe = json.loads(row.recipe)
 straight = channel.plan(runs.rng_for(settings.seed, "claims"), ("camera",))  # not by way of an app
 large = recipe | {"frame": recipe["frame"] | {"long_side": 640}, "channel": straight}
-fraud = doctor.render(Shot(images.read(shop[row.product_id]), large["frame"]), large)
+fraud = doctor.render(doctor.Shot(images.read(shop[row.product_id]), large["frame"]), large)
 images.write_bytes(folder / "fraud.jpg", aigc.label_bytes(fraud.file))
 pd.DataFrame(read_labels(folder / "fraud.jpg"))[["standard", "status", "ai", "finding"]]
 
@@ -73,9 +72,8 @@ pd.DataFrame(read_labels(folder / "fraud.jpg"))[["standard", "status", "ai", "fi
 views = manifest[manifest.cell == "authentic_damaged"].merge(table, on="group_id")
 views = views[views.product_id_x != views.product_id_y]  # needs an item photographed twice
 other = views.sort_values(["split", "severity"], ascending=[True, False]).iloc[0]
-scene = json.loads(other.recipe)
-large = scene | {"frame": scene["frame"] | {"long_side": 640}, "channel": straight}
-honest = doctor.render(Shot(images.read(shop[other.product_id_x]), large["frame"]), large)
+large = json.loads(other.recipe) | {"frame": large["frame"], "channel": straight}
+honest = doctor.render(doctor.Shot(images.read(shop[other.product_id_x]), large["frame"]), large)
 images.write_bytes(folder / "honest.jpg", honest.file)
 
 # %%

@@ -29,7 +29,8 @@ if __name__ == "__main__":
         labelled = aigc.label_bytes(data) if "_doctored_" in image else data
         images.write_bytes(run / "inbox" / Path(image).name, labelled)
 
-    claim = test[(test.cell == "doctored_damage") & (test.topology != "full")].iloc[0]
+    pasted = test[(test.cell == "doctored_damage") & (test.topology != "full")]
+    claim = pasted.sort_values(["severity", "image"]).iloc[-1]  # damage that a person sees
     table = products.load(run / "products.parquet").set_index("product_id")
     listing = images.read(table.loc[claim.product_id, "path"])
     images.write_bytes(
