@@ -18,8 +18,10 @@ from PIL import Image
 from damagenet import config, images, runs
 from damagenet.synth import dataset, products
 
-MODELS = os.environ.get("DAMAGENET_MODELS")
-"""Only the tests of decoders themselves use it."""
+MODELS = os.environ.get("DAMAGENET_MODELS") or os.environ.get("DAMAGENET_TEST_MODELS")
+"""Only the tests of decoders themselves use it; the second name reaches parallel test processes."""
+if MODELS:
+    os.environ["DAMAGENET_TEST_MODELS"] = MODELS
 for _name in ("DAMAGENET_DATA", "DAMAGENET_MODELS", "DAMAGENET_MODEL"):
     os.environ.pop(_name, None)  # results must not depend on what a machine happens to hold
 
