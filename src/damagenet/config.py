@@ -51,6 +51,8 @@ class Build:
     topologies: tuple[str, ...] = ("full", "exchange", "blend")
     chains: tuple[str, ...] = ("camera", "chat", "marketplace", "screenshot", "screen", "softened")
     test_chains: tuple[str, ...] = ("twice",)  # reserved: the test split only, a fifth of it
+    train_chains: tuple[str, ...] = ()  # of the training split, where they differ from `chains`
+    train_topologies: tuple[str, ...] = ()  # the same for `topologies`; the loader cuts full edits
     validation: float = 0.15  # share of product groups
     test: float = 0.25
     test_sources: tuple[str, ...] = ()  # sources that only the test split may hold
@@ -83,6 +85,7 @@ class Train:
     lr: float = 2e-3
     weight_decay: float = 1e-2
     map_weight: float = 1.0  # weight of the heatmap loss beside the image loss
+    holdout_family: str = ""  # a decoder family that training and validation do not see
     exchange: float = 0.5  # share of full-frame edits cut to a random region in the loader
     augment: float = 0.5  # probability of each re-compression or photometric augmentation
     ema: float = 0.99  # decay of the weight average that is evaluated and saved

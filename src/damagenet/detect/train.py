@@ -78,6 +78,7 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
         )  # fmt: skip
         runs.write_json(run / "environment.json", facts)
 
+    manifest = manifest[manifest.family != settings.holdout_family]
     train_rows = manifest[manifest.split == "train"]
     val_rows = manifest[manifest.split == "val"].to_dict("records")
     items = Twins(folder, train_rows, settings, config.seed, settings.steps * settings.pairs)

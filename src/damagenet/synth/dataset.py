@@ -144,7 +144,14 @@ def _allowed(config: Build, split: str) -> Build:
         return config
     families = tuple(f for f in config.families if f != config.holdout_family)
     kinds = tuple(k for k in config.kinds or tuple(KINDS) if k != config.holdout_kind)
-    return replace(config, families=families, kinds=kinds, test_chains=())
+    config = replace(config, families=families, kinds=kinds, test_chains=())
+    if split == "train":
+        config = replace(
+            config,
+            chains=config.train_chains or config.chains,
+            topologies=config.train_topologies or config.topologies,
+        )
+    return config
 
 
 def _clean(out: Path) -> None:

@@ -66,6 +66,8 @@ def check_names(config: Build, families: tuple[str, ...], sources: tuple[str, ..
         ("holdout_kind", filter(None, (config.holdout_kind,)), config.kinds or tuple(damage.KINDS)),
         ("topologies", config.topologies or ("",), TOPOLOGIES),
         ("chains", config.chains or ("",), channel.CHAINS),
+        ("train_topologies", config.train_topologies, TOPOLOGIES),
+        ("train_chains", config.train_chains, channel.CHAINS),
         ("test_chains", config.test_chains, channel.CHAINS),
         ("test_sources", config.test_sources, sources),
         ("holdout_family", filter(None, (config.holdout_family,)), families),
@@ -75,7 +77,7 @@ def check_names(config: Build, families: tuple[str, ...], sources: tuple[str, ..
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
                 raise BadInput(f"build.{key}: {name or 'an empty list'} is not known; {hint}")
-    if kept := channel.reserved(config.chains):
+    if kept := channel.reserved((*config.chains, *config.train_chains)):
         raise BadInput(
             f"build.chains: {', '.join(kept)} is reserved for testing; name it in "
             "build.test_chains, so that results show what a detector makes of an unseen channel"
