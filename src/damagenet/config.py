@@ -72,9 +72,11 @@ class Audit:
 class Train:
     """Model and optimisation."""
 
-    encoder: str = "resnet10t"  # any timm name that supports features_only
+    encoder: str = "nodown"  # our own, or any timm name that supports features_only
+    base: int = 16  # channels of `nodown` at full resolution
     pretrained: bool = False  # let timm download weights
-    stages: int = 3  # encoder stages used; later ones see too coarsely for cracks
+    stages: int = 4  # encoder stages used; later ones see too coarsely for cracks
+    fuse: int = 2  # the stage at whose resolution they are fused, counted from 0
     early_stride: bool = False  # keep the stem's first stride (faster, loses fine traces)
     width: int = 32  # channels of the decoder head
     crop: int = 96  # native-resolution training crops, pixels

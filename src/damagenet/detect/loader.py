@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from damagenet import BadInput, runs
+from damagenet import BadInput, images, runs
 from damagenet.config import Train
+from damagenet.detect import delivery
 from damagenet.images import Array
 from damagenet.synth import dataset
 
@@ -45,7 +46,14 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
         self.pairs = pair_up(manifest)
         if not self.pairs:
             raise BadInput(f"{folder}: no doctored picture has an authentic twin; rebuild")
-        self.augment = augmentation(config.augment)
+        self.augment = A.Compose(
+            [
+                A.D4(p=1.0),
+                A.RandomBrightnessContrast(0.15, 0.15, p=config.augment),
+                A.HueSaturationValue(8, 20, 0, p=config.augment / 2),
+            ],
+            additional_targets={"doctored": "image"},
+        )
 
     def __len__(self) -> int:
         return self.length
@@ -58,22 +66,27 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
         twin, _ = dataset.read_pair(self.folder, real)
         if twin.shape != fake.shape:
             raise BadInput(f"{self.folder / real['image']}: its twin has another size; rebuild")
-        if doctored["topology"] == "full" and rng.random() < self.config.exchange:
+        pasted = doctored["topology"] == "full" and rng.random() < self.config.exchange
+        if pasted:
             # The same original pixels outside a random region: the label becomes local, for free.
             # Only within the stored mask: a caption drawn over all twins is nobody's edit.
-            base = _base(doctored, twins)
-            original, _ = dataset.read_pair(self.folder, base)
-            region = random_region(rng, mask.shape) & mask
+            wish = images.read_mask(self.folder / intended(doctored)) > 127
+            region = choose_region(rng, wish) & mask
             if region.any():
-                mask, fake = region, np.where(region[..., None], fake, original)
-        rows, columns = choose_crop(rng, mask, self.config.crop)
-        images = [_padded(x[rows, columns], self.config.crop) for x in (twin, fake)]
-        cut = _padded(mask[rows, columns].astype(np.uint8), self.config.crop)
+                base = _base(doctored, twins)
+                original, _ = dataset.read_pair(self.folder, base)
+                mask, fake = region, paste(rng, original, fake, region)
+        steps, cut = delivery.plan(rng, self.config.augment, self.config.crop, compress=pasted)
+        rows, columns = choose_crop(rng, mask, cut)
+        crops = [_padded(x[rows, columns], cut) for x in (twin, fake)]
+        marked = _padded(mask[rows, columns].astype(np.uint8) * 255, cut)
         self.augment.set_random_seed(int(rng.integers(1 << 31)))
-        drawn = self.augment(image=images[0], doctored=images[1], mask=cut)
-        masks = np.stack([np.zeros_like(drawn["mask"]), drawn["mask"]]).astype(np.float32)
+        drawn = self.augment(image=crops[0], doctored=crops[1], mask=marked)
+        sent = delivery.send([drawn["image"], drawn["doctored"]], drawn["mask"], steps)
+        touched = _middle(sent[1], self.config.crop) >= 128
+        masks = np.stack([np.zeros_like(touched), touched]).astype(np.float32)
         return {
-            "image": torch.from_numpy(np.stack([drawn["image"], drawn["doctored"]])),
+            "image": torch.from_numpy(np.stack([_middle(x, self.config.crop) for x in sent[0]])),
             "mask": torch.from_numpy(masks),
             "label": torch.from_numpy(masks.any((1, 2)).astype(np.float32)),
         }
@@ -89,6 +102,11 @@ def pair_up(manifest: pd.DataFrame) -> list[tuple[dict[str, Any], list[dict[str,
     return pairs  # type: ignore[return-value]
 
 
+def intended(row: dict[str, Any]) -> str:
+    """Where the mask of what an editor meant to change lies, below the dataset's folder."""
+    return "intended/" + row["mask"].partition("/")[2]
+
+
 def _base(doctored: dict[str, Any], twins: list[dict[str, Any]]) -> dict[str, Any]:
     """The twin that was edited: the intact one, unless a damaged one was edited further."""
     recipe = json.loads(doctored["recipe"])
@@ -97,6 +115,23 @@ def _base(doctored: dict[str, Any], twins: list[dict[str, Any]]) -> dict[str, An
     else:
         wanted = "authentic_intact"
     return next((row for row in twins if row["cell"] == wanted), twins[0])
+
+
+def paste(rng: np.random.Generator, original: Array, new: Array, region: Bools) -> Array:
+    """Put a region of an edited picture back into its original: hard, or with a soft edge."""
+    if rng.random() < 0.6:
+        return np.where(region[..., None], new, original)
+    soft = cv2.GaussianBlur(region.astype(np.float32), (0, 0), rng.uniform(0.7, 4.0))
+    # Within the region only: the label must not reach beyond what is marked.
+    soft = np.where(region, np.clip(2 * soft - 0.5, 0, 1), 0)[..., None]
+    return np.rint(original + soft * (new.astype(np.float32) - original)).astype(np.uint8)
+
+
+def choose_region(rng: np.random.Generator, wish: Bools) -> Bools:
+    """A random region, or the one that the editor meant, where that is not the whole picture."""
+    if wish.any() and wish.mean() < 0.9 and rng.random() < 0.35:
+        return wish
+    return random_region(rng, wish.shape)
 
 
 def random_region(rng: np.random.Generator, shape: tuple[int, ...]) -> Bools:
@@ -143,23 +178,7 @@ def _padded(image: Array, crop: int) -> Array:
     return np.pad(image, edges, mode="symmetric")
 
 
-def augmentation(p: float) -> A.Compose:
-    """What both twins go through with one draw; geometry first, then photometry, then codec."""
-    return A.Compose(
-        [
-            A.D4(p=1.0),
-            A.RandomBrightnessContrast(0.15, 0.15, p=p),
-            A.HueSaturationValue(8, 20, 0, p=p / 2),
-            A.OneOf([A.GaussianBlur((3, 3), (0.3, 0.9)), A.Sharpen((0.1, 0.3))], p=p / 3),
-            A.GaussNoise((0.003, 0.015), p=p / 3),
-            A.OneOf(
-                [
-                    A.ImageCompression("jpeg", (50, 98)),
-                    A.ImageCompression("jpeg", (70, 98)),
-                    A.ImageCompression("webp", (50, 98)),
-                ],
-                p=p,
-            ),
-        ],
-        additional_targets={"doctored": "image"},
-    )
+def _middle(image: Array, crop: int) -> Array:
+    """The middle of a picture that is a few pixels larger."""
+    top, left = ((size - crop) // 2 for size in image.shape[:2])
+    return image[top : top + crop, left : left + crop]

@@ -19,10 +19,13 @@ from torch import Tensor, nn
 
 from damagenet import BadInput, images
 from damagenet.config import Train, from_dict, to_dict
+from damagenet.detect.encoder import NoDown
 
 FORMAT = 1
 CLASSES = ("authentic", "doctored")
 RESIDUALS = 3  # filters per colour
+SHARPNESS = (1.0, 0.5, 2.0, 4.0)
+"""Exponents of the means over the map: the higher, the closer to its largest value."""
 
 
 class Network(nn.Module):
@@ -32,43 +35,34 @@ class Network(nn.Module):
         """Build from a config; random weights unless `pretrained`.
 
         Raises:
-            BadInput: timm does not know the encoder, or it cannot give feature maps.
+            BadInput: As `encoder_for`.
         """
         super().__init__()
         self.config = config
-        try:
-            self.encoder = timm.create_model(
-                config.encoder,
-                pretrained=config.pretrained,
-                features_only=True,
-                in_chans=3 + 3 * RESIDUALS,
-                out_indices=tuple(range(config.stages)),
-            )
-        except (RuntimeError, AttributeError, IndexError, AssertionError, TypeError) as error:
-            near = ", ".join(timm.list_models(f"*{config.encoder.split('_')[0][:6]}*")[:5])
-            raise BadInput(
-                f"train.encoder={config.encoder}: {error}; timm names like it: {near or 'none'}"
-            ) from None
-        if not config.early_stride:
-            remove_first_stride(self.encoder)
-        channels: list[int] = self.encoder.feature_info.channels()  # type: ignore[union-attr,operator]
+        self.encoder, channels = encoder_for(config, 3 + 3 * RESIDUALS)
         width = config.width
         self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
         self.fuse = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()
         )
         self.map = nn.Conv2d(width, 1, 1)
-        self.pooled = nn.Linear(2 * width, 1)
-        self.evidence = nn.Parameter(torch.tensor([1.0, 0.5]))
+        self.image = nn.Linear(1 + len(SHARPNESS) + width, 1)
+        nn.init.zeros_(self.image.weight)
+        nn.init.ones_(self.image.weight[:, 1])
         self.register_buffer("filters", residual_filters())
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
+        evidence, heat = self.evidence(image)
+        return self.image(evidence).squeeze(1), heat
+
+    def evidence(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """What the image logit is a weighted sum of, `[b, k]`, and pixel logits `[b, h, w]`."""
         x = image.permute(0, 3, 1, 2).float() / 255
         x = torch.cat([(x - 0.45) / 0.25, self.residuals(x)], dim=1)
         features = self.encoder(x)
-        # Fused at the second stage: its map is fine enough for a crack at a quarter of the cost.
-        size = features[min(1, len(features) - 1)].shape[-2:]
+        # Fused at an early stage: its map is fine enough for a crack at a fraction of the cost.
+        size = features[min(self.config.fuse, len(features) - 1)].shape[-2:]
         parts = [
             F.interpolate(lateral(feature), size, mode="bilinear")
             for lateral, feature in zip(self.lateral, features, strict=True)
@@ -76,14 +70,9 @@ class Network(nn.Module):
         fused = self.fuse(sum(parts[1:], parts[0]))
         logits = self.map(fused)
         heat = F.interpolate(logits, image.shape[1:3], mode="bilinear").squeeze(1)
-        flat = logits.flatten(1)
-        # A crack covers a few per mille of a photo: a plain mean would drown it, so the strongest
-        # evidence is pooled by a softmax (a smooth top-k that exports with any picture size).
-        strong = (flat.softmax(1) * flat).sum(1)
-        broad = flat.mean(1)
-        pooled = torch.cat([fused.mean((2, 3)), fused.amax((2, 3))], dim=1)
-        weight = F.softplus(self.evidence)
-        return weight[0] * strong + weight[1] * broad + self.pooled(pooled).squeeze(1), heat
+        flat = logits.flatten(1).float()
+        pooled = [flat.mean(1, keepdim=True), *(power_mean(flat, t) for t in SHARPNESS)]
+        return torch.cat([*pooled, fused.float().mean((2, 3))], dim=1), heat
 
     def residuals(self, x: Tensor) -> Tensor:
         """High-pass residuals of each colour, `[b, 9, h, w]`.
@@ -92,6 +81,44 @@ class Network(nn.Module):
         """
         edge = F.pad(x * 255, (2, 2, 2, 2), mode="reflect")
         return F.conv2d(edge, self.filters, groups=3).clamp(-8, 8) / 4  # type: ignore[arg-type]
+
+
+def encoder_for(config: Train, planes: int) -> tuple[nn.Module, list[int]]:
+    """The encoder of a config and the channels of its maps.
+
+    Raises:
+        BadInput: timm does not know it, or it cannot give feature maps.
+    """
+    if config.encoder == "nodown":
+        own = NoDown(planes, config.base, min(config.stages, 4))
+        return own, own.channels
+    try:
+        encoder = timm.create_model(
+            config.encoder,
+            pretrained=config.pretrained,
+            features_only=True,
+            in_chans=planes,
+            out_indices=tuple(range(config.stages)),
+        )
+    except (RuntimeError, AttributeError, IndexError, AssertionError, TypeError) as error:
+        near = ", ".join(timm.list_models(f"*{config.encoder.split('_')[0][:6]}*")[:5])
+        raise BadInput(
+            f"train.encoder={config.encoder}: {error}; our own is nodown, "
+            f"timm names like it: {near or 'none'}"
+        ) from None
+    if not config.early_stride:
+        remove_first_stride(encoder)
+    return encoder, encoder.feature_info.channels()  # type: ignore[union-attr,operator]
+
+
+def power_mean(values: Tensor, sharpness: float) -> Tensor:
+    """log(mean(exp(t x))) / t over the second axis, `[b, n]` to `[b, 1]`.
+
+    Between mean and maximum, and a mean: a picture twice as large has no higher value by itself. A
+    crack covers a few per mille of a photo, and a plain mean would drown it.
+    """
+    top = values.amax(1, keepdim=True)
+    return torch.log(torch.exp(sharpness * (values - top)).mean(1, keepdim=True)) / sharpness + top
 
 
 def residual_filters() -> Tensor:

@@ -19,13 +19,12 @@ import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from damagenet import BadInput, images, runs
 from damagenet.config import Config, Train, digest, dump
-from damagenet.detect import metrics, model
+from damagenet.detect import losses, metrics, model
 from damagenet.detect.loader import Twins
 from damagenet.synth import dataset
 
@@ -89,7 +88,7 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
         persistent_workers=settings.workers > 0,
     )
     network.train()
-    losses: list[float] = []
+    recent: list[float] = []
     bar = tqdm(batches, total=settings.steps, initial=start, desc="train", unit="step")
     for step, batch in enumerate(bar, start=start + 1):
         for group in optimizer.param_groups:
@@ -106,15 +105,15 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
         scaler.step(optimizer)
         scaler.update()
         update_average(average, network, min(settings.ema, step / (step + 10)))
-        losses.append(loss.item())
+        recent.append(loss.item())
         auc = f"{best:.3f}" if rows else "not yet"
-        bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", val_auc=auc, refresh=False)
+        bar.set_postfix(loss=f"{np.mean(recent[-50:]):.3f}", val_auc=auc, refresh=False)
 
         if step % settings.eval_every == 0 or step == settings.steps:
             figures = validate(average, folder, val_rows, device)
             stale = 0 if figures["auc"] > best else stale + 1
-            rows.append({"step": step, "loss": round(float(np.mean(losses)), 5), **figures})
-            losses = []
+            rows.append({"step": step, "loss": round(float(np.mean(recent)), 5), **figures})
+            recent = []
             if stale == 0:
                 best = figures["auc"]
                 model.save(
@@ -167,15 +166,7 @@ def _loss(
     half = _half(device)
     with torch.autocast(device.type, half) if half else nullcontext():
         logit, heat = network(image)
-    logit, heat = logit.float(), heat.float()
-    pixels = F.binary_cross_entropy_with_logits(heat, mask)
-    probability = heat.sigmoid()
-    overlap = (probability * mask).sum((1, 2))
-    dice = 1 - (2 * overlap + 1) / (probability.sum((1, 2)) + mask.sum((1, 2)) + 1)
-    dice = (dice * label).sum() / label.sum().clamp(min=1)  # undefined without doctored pixels
-    image_loss = F.binary_cross_entropy_with_logits(logit, label)
-    total: Tensor = image_loss + settings.map_weight * (pixels + 0.5 * dice)
-    return total
+    return losses.detection(logit, heat, mask, label, settings)
 
 
 @torch.no_grad()

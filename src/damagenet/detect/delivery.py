@@ -1,0 +1,73 @@
+"""What a training crop goes through after it was cut: the channel of `synth`, drawn anew each time.
+
+Twins and their mask go together, so that nothing here tells them apart.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from damagenet.images import Array
+from damagenet.synth import channel, softening
+from damagenet.synth.encoders import TABLES
+from damagenet.synth.screens import KERNELS
+
+Step = dict[str, Any]
+
+SMALLER, LARGER = 0.45, 1.9
+"""Range of resize factors; photos enlarged by a phone or an upload form are soft and honest."""
+EDGE = 4
+"""Pixels around a crop that filters may spoil; cut off at the end."""
+
+
+def plan(
+    rng: np.random.Generator, share: float, crop: int, compress: bool = False
+) -> tuple[list[Step], int]:
+    """Draw the steps, and the side (px) that has to be cut so that `crop` is left of it.
+
+    Args:
+        rng: The item's generator.
+        share: Probability of each kind of step, in [0, 1].
+        crop: Side of what is left (px).
+        compress: Always end with a JPEG, unless `share` is 0: nobody gets to see pasted pixels
+            uncompressed.
+    """
+    steps: list[Step] = []
+    factor = 1.0
+    if rng.random() < share / 3:
+        names = ["defocus", "motion", "median", "bilateral", "beauty", "chroma", "sharpen"]
+        steps.append(softening.plan(rng, str(rng.choice(names))))
+    if rng.random() < share / 2:
+        steps.append(_jpeg(rng, 70, 97))
+    if rng.random() < share:
+        ends = (SMALLER, 1.0) if rng.random() < 0.65 else (1.0, LARGER)
+        factor = math.exp(rng.uniform(*np.log(ends)))
+        kernels = [name for name in KERNELS if factor < 1 or name != "area"]
+        steps.append({"op": "resize", "factor": factor, "kernel": str(rng.choice(kernels))})
+        if rng.random() < share / 3:
+            steps.append(softening.plan(rng, "sharpen"))
+    if rng.random() < share / 6:
+        steps.append({"op": "WEBP", "quality": int(rng.integers(55, 95))})
+    if (compress and share) or rng.random() < share * 1.5:
+        steps.append(_jpeg(rng, 58, 98))
+    side = crop + 2 * EDGE if steps else crop
+    return steps, math.ceil(side / factor)
+
+
+def _jpeg(rng: np.random.Generator, low: int, high: int) -> Step:
+    tables = "ijg" if rng.random() < 0.5 else str(rng.choice(TABLES))
+    return {
+        "op": "JPEG", "quality": int(rng.integers(low, high + 1)), "tables": tables,
+        "subsampling": int(rng.choice([2, 2, 2, 1, 0])),
+    }  # fmt: skip
+
+
+def send(pictures: list[Array], mask: Array, steps: list[Step]) -> tuple[list[Array], Array]:
+    """Send twins (uint8 `[h, w, 3]`) and a mask (uint8 `[h, w]`, soft edges) the same way."""
+    for step in steps:
+        moved = [channel.send(picture, [mask], step) for picture in pictures]
+        pictures, mask = [picture for picture, _ in moved], moved[0][1][0]
+    return pictures, mask

@@ -1,0 +1,35 @@
+import pytest
+import torch
+from conftest import settings
+
+from damagenet.detect import losses
+
+TRAIN = settings(train={"map_weight": 1.0}).train
+
+
+def batch():
+    mask = torch.zeros(4, 10, 14)
+    mask[2, 3:6, 2:9] = 1
+    mask[3] = 1
+    return mask, mask.amax((1, 2))
+
+
+def test_right_answers_cost_nothing_and_wrong_ones_much():
+    mask, label = batch()
+    right = losses.detection(40 * label - 20, 40 * mask - 20, mask, label, TRAIN)
+    wrong = losses.detection(20 - 40 * label, 20 - 40 * mask, mask, label, TRAIN)
+    assert right < 1e-3 and wrong > 20
+
+
+def test_a_batch_without_doctored_pixels_has_a_finite_loss():
+    nothing = torch.zeros(2, 8, 8)
+    loss = losses.detection(torch.zeros(2), nothing, nothing, torch.zeros(2), TRAIN)
+    assert loss == pytest.approx(2 * 0.6931, abs=1e-3)
+
+
+def test_the_weight_of_the_map_counts():
+    mask, label = batch()
+    none = settings(train={"map_weight": 0.0}).train
+    logit = torch.zeros(4)
+    assert losses.detection(logit, 9 * mask, mask, label, none) == pytest.approx(0.6931, abs=1e-3)
+    assert losses.detection(logit, -9 * mask, mask, label, TRAIN) > 2
