@@ -33,3 +33,14 @@ def test_the_weight_of_the_map_counts():
     logit = torch.zeros(4)
     assert losses.detection(logit, 9 * mask, mask, label, none) == pytest.approx(0.6931, abs=1e-3)
     assert losses.detection(logit, -9 * mask, mask, label, TRAIN) > 2
+
+
+def test_twins_are_ranked_whatever_both_look_like():
+    mask, label = torch.zeros(4, 6, 8), torch.tensor([0.0, 1, 0, 1])
+    mask[1, :3] = mask[3, 2:5] = 1
+    heat = 9 * mask
+    for offset in (-20, 0, 20):  # what both show cancels
+        apart = losses.twins(10 * label + offset, heat + offset, mask, label)
+        swapped = losses.twins(offset - 10 * label, offset - heat, mask, label)
+        assert apart < 1e-3 and swapped > 15
+    assert losses.twins(label, heat, mask * 0, label * 0) == 0

@@ -87,9 +87,11 @@ class Train:
     lr: float = 2e-3
     weight_decay: float = 1e-2
     map_weight: float = 1.0  # weight of the heatmap loss beside the image loss
+    twin_weight: float = 0.0  # weight of ranking the doctored twin above the authentic one
     holdout_family: str = ""  # a decoder family that training and validation do not see
     exchange: float = 0.5  # share of full-frame edits cut to a random region in the loader
     augment: float = 0.5  # probability of each re-compression or photometric augmentation
+    ramp: float = 0.0  # share of the steps over which `exchange` and `augment` grow to their values
     ema: float = 0.99  # decay of the weight average that is evaluated and saved
     device: str = "auto"  # auto, cpu, cuda; cuda where there is none is an error
     threads: int = 2  # CPU threads; another count gives other weights
@@ -228,6 +230,7 @@ def check(config: Config, where: str = "config") -> None:
         ("train.steps", train.steps >= 1, "at least 1"),
         ("train.eval_every", train.eval_every >= 1, "at least 1"),
         ("train.lr", train.lr > 0, "above 0"),
+        ("train.ramp", 0 <= train.ramp <= 1, "in [0, 1]"),
         ("train.ema", 0 <= train.ema < 1, "in [0, 1)"),
         ("train.device", train.device in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
         ("evaluate.split", config.evaluate.split in ("train", "val", "test"), "train, val or test"),

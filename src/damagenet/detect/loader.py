@@ -7,6 +7,7 @@ Crops are cut at native resolution; nothing is ever resized to the network. Ever
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,15 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = runs.rng_for(self.seed, "loader", index)
+        # Whole frames as they left the camera come first: traces are learnt there, or never.
+        ease = min(1.0, (index + 1) / max(1.0, self.config.ramp * self.length)) ** 2
         doctored, twins = self.pairs[int(rng.integers(len(self.pairs)))]
         real = twins[int(rng.integers(len(twins)))]
         fake, mask = dataset.read_pair(self.folder, doctored)
         twin, _ = dataset.read_pair(self.folder, real)
         if twin.shape != fake.shape:
             raise BadInput(f"{self.folder / real['image']}: its twin has another size; rebuild")
-        pasted = doctored["topology"] == "full" and rng.random() < self.config.exchange
+        pasted = doctored["topology"] == "full" and rng.random() < ease * self.config.exchange
         if pasted:
             # The same original pixels outside a random region: the label becomes local, for free.
             # Only within the stored mask: a caption drawn over all twins is nobody's edit.
@@ -76,7 +79,8 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
                 base = _base(doctored, twins)
                 original, _ = dataset.read_pair(self.folder, base)
                 mask, fake = region, paste(rng, original, fake, region)
-        steps, cut = delivery.plan(rng, self.config.augment, self.config.crop, compress=pasted)
+        share = ease * self.config.augment
+        steps, cut = delivery.plan(rng, share, self.config.crop, compress=pasted)
         rows, columns = choose_crop(rng, mask, cut)
         crops = [_padded(x[rows, columns], cut) for x in (twin, fake)]
         marked = _padded(mask[rows, columns].astype(np.uint8) * 255, cut)
@@ -93,13 +97,23 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
 
 
 def pair_up(manifest: pd.DataFrame) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Each doctored row with the authentic rows of the same draw."""
+    """Each doctored row that holds a trace with the authentic rows of the same draw."""
     pairs = []
     for _, unit in manifest.groupby(dataset.draws(manifest), sort=True):
         rows = unit.sort_values("image").to_dict("records")
         authentic = [row for row in rows if row["label"] == 0]
-        pairs += [(row, authentic) for row in rows if row["label"] == 1 and authentic]
+        doctored = [row for row in rows if row["label"] == 1 and not traceless(row)]
+        pairs += [(row, authentic) for row in doctored if authentic]
     return pairs  # type: ignore[return-value]
+
+
+def traceless(row: Mapping[Any, Any]) -> bool:
+    """Whether the fine detail of an edit was taken back from its original (`align.cut`).
+
+    Nothing is left to be learnt from it but its label; tests keep it, as such edits exist.
+    """
+    edit = json.loads(row["recipe"])["edit"] or {}
+    return bool(edit.get("align", {}).get("cut"))
 
 
 def intended(row: dict[str, Any]) -> str:

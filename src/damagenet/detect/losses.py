@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -10,14 +9,14 @@ from damagenet.config import Train
 
 
 def detection(logit: Tensor, heat: Tensor, mask: Tensor, label: Tensor, config: Train) -> Tensor:
-    """Image loss and heatmap loss of a batch, a scalar.
+    """Image loss, heatmap loss and twin loss of a batch, a scalar.
 
     Args:
-        logit: Image logits `[b]`.
+        logit: Image logits `[b]`; twins alternate, authentic first.
         heat: Pixel logits `[b, h, w]`.
         mask: Doctored pixels, 0 or 1, `[b, h, w]`.
         label: 0 or 1, `[b]`.
-        config: `map_weight`.
+        config: `map_weight`, `twin_weight`.
     """
     logit, heat = logit.float(), heat.float()
     pixels = F.binary_cross_entropy_with_logits(heat, mask)
@@ -26,4 +25,21 @@ def detection(logit: Tensor, heat: Tensor, mask: Tensor, label: Tensor, config: 
     dice = 1 - (2 * overlap + 1) / (probability.sum((1, 2)) + mask.sum((1, 2)) + 1)
     dice = (dice * label).sum() / label.sum().clamp(min=1)  # undefined without doctored pixels
     image: Tensor = F.binary_cross_entropy_with_logits(logit, label)
-    return torch.add(image, pixels + 0.5 * dice, alpha=config.map_weight)
+    total = image + config.map_weight * (pixels + 0.5 * dice)
+    if config.twin_weight:
+        total = total + config.twin_weight * twins(logit, heat, mask, label)
+    return total
+
+
+def twins(logit: Tensor, heat: Tensor, mask: Tensor, label: Tensor) -> Tensor:
+    """How often, softly, the authentic twin looks more doctored than the doctored one; a scalar.
+
+    Twins differ in the trace alone: their difference cancels what the picture shows, which is the
+    larger part of every logit. The logistic ranking loss of Burges et al., "Learning to Rank using
+    Gradient Descent", ICML 2005, on whole logits and on the logits of doctored pixels.
+    """
+    doctored, touched = label[1::2], mask[1::2]
+    whole = F.softplus(logit[0::2] - logit[1::2]) * doctored
+    local = (F.softplus(heat[0::2] - heat[1::2]) * touched).sum((1, 2))
+    local = local / touched.sum((1, 2)).clamp(min=1)
+    return (whole + local).sum() / doctored.sum().clamp(min=1)
