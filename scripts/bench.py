@@ -2,6 +2,7 @@
 
     python scripts/bench.py synth              # all of it, about 10 minutes on a quiet machine
     python scripts/bench.py synth --only path  # path, decoders, memory or workers
+    python scripts/bench.py train              # the training loop, 5 minutes
 
 Machines are noisy: every time is a median with the quartiles beside it, and what counts are the
 ratios.
@@ -25,6 +26,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import bench_train
 import cv2
 import numpy as np
 from PIL import Image
@@ -215,7 +217,8 @@ PARTS = {"path": path, "decoders": decoders, "memory": memory, "workers": worker
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stage", choices=["synth"])
+    parser.add_argument("stage", choices=["synth", "train"])
+    parser.add_argument("files", nargs="*", help="train: a config and a dataset")
     parser.add_argument("--only", choices=PARTS, help="one part; the other rows stay")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -223,8 +226,11 @@ def main() -> None:
     if args.one is not None:
         one(args.one)
         return
-    parts = [PARTS[args.only]] if args.only else PARTS.values()
-    rows = [line for part in parts for line in part()]
+    if args.stage == "train":
+        rows = bench_train.measure(row, args.files)
+    else:
+        parts = [PARTS[args.only]] if args.only else PARTS.values()
+        rows = [line for part in parts for line in part()]
     facts = runs.environment()
     new = {(line["stage"], line["metric"]) for line in rows}
     kept = []

@@ -61,7 +61,7 @@ def test_every_picture_has_the_same_bytes(both, kind):
 
 @pytest.mark.parametrize(
     "name",
-    ["dataset/manifest.parquet", "dataset/audit.json", "train.csv", "predictions.parquet"],
+    ["dataset/manifest.parquet", "dataset/audit.json", "predictions.parquet"],
 )
 def test_every_table_has_the_same_bytes(both, name):
     one, other = ((run / name).read_bytes() for run in both)

@@ -73,8 +73,7 @@ def train(args: argparse.Namespace) -> int:
     from damagenet.detect.train import train as stage
 
     settings = config.load(args.config, args.overrides)
-    run = stage(settings, args.data, args.resume)
-    print(f"{run / 'best.safetensors'}: next, `damagenet evaluate {run}`")
+    stage(settings, args.data, args.resume)
     return 0
 
 

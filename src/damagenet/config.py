@@ -80,9 +80,11 @@ class Train:
     early_stride: bool = False  # keep the stem's first stride (faster, loses fine traces)
     width: int = 32  # channels of the decoder head
     crop: int = 96  # native-resolution training crops, pixels
-    pairs: int = 16  # twin pairs per batch (the batch holds twice as many crops)
+    pairs: int = 16  # twin pairs per step, over all processes (twice as many crops)
+    accumulate: int = 1  # parts a step's pairs are cut into where memory is short
     steps: int = 1000
     eval_every: int = 250  # steps
+    save_every: int = 100  # steps; what a kill can cost at most
     patience: int = 4  # evaluations without a better validation score before stopping
     lr: float = 2e-3
     weight_decay: float = 1e-2
@@ -94,6 +96,7 @@ class Train:
     ramp: float = 0.0  # share of the steps over which `exchange` and `augment` grow to their values
     ema: float = 0.99  # decay of the weight average that is evaluated and saved
     device: str = "auto"  # auto, cpu, cuda; cuda where there is none is an error
+    precision: str = "auto"  # auto, float32, bfloat16; auto = float32 on a CPU, half on a GPU
     threads: int = 2  # CPU threads; another count gives other weights
     workers: int = 0  # loader processes
 
@@ -227,8 +230,19 @@ def check(config: Config, where: str = "config") -> None:
         ("audit.folds", config.audit.folds >= 2, "at least 2"),
         ("train.crop", train.crop >= 32 and train.crop % 16 == 0, "a multiple of 16, at least 32"),
         ("train.pairs", train.pairs >= 1, "at least 1"),
+        (
+            "train.accumulate",
+            train.accumulate >= 1 and train.pairs % train.accumulate == 0,
+            "a divisor of train.pairs",
+        ),
         ("train.steps", train.steps >= 1, "at least 1"),
         ("train.eval_every", train.eval_every >= 1, "at least 1"),
+        ("train.save_every", train.save_every >= 1, "at least 1"),
+        (
+            "train.precision",
+            train.precision in ("auto", "float32", "bfloat16"),
+            "auto, float32 or bfloat16",
+        ),
         ("train.lr", train.lr > 0, "above 0"),
         ("train.ramp", 0 <= train.ramp <= 1, "in [0, 1]"),
         ("train.ema", 0 <= train.ema < 1, "in [0, 1)"),
