@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from conftest import photo
@@ -38,3 +39,14 @@ def test_enough_is_cut_for_the_crop_to_be_left(crop):
         assert pictures[0].shape[:2] == moved.shape
         assert np.array_equal(*pictures)  # twins go the same way
         assert abs((moved > 127).mean() - 2 / 3) < 0.05
+
+
+def test_decoys_keep_their_size_and_lose_detail():
+    picture = photo(96, 112)
+    soft = [delivery.softened(rng_for(i, "decoy"), picture) for i in range(40)]
+    assert {x.shape for x in soft} == {picture.shape} and soft[0].dtype == np.uint8
+
+    def detail(image):
+        return float(cv2.Laplacian(image, cv2.CV_32F).var())
+
+    assert np.mean([detail(x) < detail(picture) for x in soft]) > 0.9

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import cv2
 import numpy as np
 
 from damagenet.images import Array
@@ -19,6 +20,7 @@ Step = dict[str, Any]
 
 SMALLER, LARGER = 0.45, 1.9
 """Range of resize factors; photos enlarged by a phone or an upload form are soft and honest."""
+UP = ("linear", "cubic", "lanczos")
 EDGE = 4
 """Pixels around a crop that filters may spoil; cut off at the end."""
 
@@ -55,6 +57,24 @@ def plan(
         steps.append(_jpeg(rng, 58, 98))
     side = crop + 2 * EDGE if steps else crop
     return steps, math.ceil(side / factor)
+
+
+def softened(rng: np.random.Generator, picture: Array) -> Array:
+    """A picture (uint8 `[h, w, 3]`) as soft as a decoder would leave it, by honest means.
+
+    A phone's denoising, a beauty filter, a lens out of focus, or shrinking and enlarging.
+    """
+    name = str(rng.choice(["defocus", "median", "bilateral", "beauty", *["enlarge"] * 3]))
+    if name != "enlarge":
+        step = softening.plan(rng, name)
+        if name == "defocus":
+            step["radius"] *= 0.6
+        return softening.FILTERS[name](picture, step)
+    height, width = picture.shape[:2]
+    factor = float(rng.uniform(0.5, 0.95))
+    down, up = (KERNELS[str(rng.choice(names))] for names in (("area", "linear", "cubic"), UP))
+    small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=down)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=up), np.uint8)
 
 
 def _jpeg(rng: np.random.Generator, low: int, high: int) -> Step:

@@ -83,6 +83,9 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
         steps, cut = delivery.plan(rng, share, self.config.crop, compress=pasted)
         rows, columns = choose_crop(rng, mask, cut)
         crops = [_padded(x[rows, columns], cut) for x in (twin, fake)]
+        if rng.random() < ease * self.config.decoys:
+            # Decoders smooth. Where nothing but they does, a detector learns to accuse soft photos.
+            crops[0] = delivery.softened(rng, crops[0])
         marked = _padded(mask[rows, columns].astype(np.uint8) * 255, cut)
         self.augment.set_random_seed(int(rng.integers(1 << 31)))
         drawn = self.augment(image=crops[0], doctored=crops[1], mask=marked)
