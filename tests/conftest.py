@@ -42,6 +42,8 @@ SETTINGS = {
     },
     "train": {
         "encoder": "test_byobnet",
+        "stages": 3,
+        "fuse": 1,
         "width": 16,
         "crop": 32,
         "pairs": 4,
