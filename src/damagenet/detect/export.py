@@ -31,16 +31,24 @@ PARITY_SHAPES = ((1, 96, 96), (2, 150, 203), (3, 257, 64))
 class Deployed(nn.Module):
     """The network as other systems see it: calibrated score and heatmap."""
 
-    def __init__(self, network: nn.Module, calibration: dict[str, float]) -> None:
-        """Wrap a network with its calibration (slope and offset on the logit)."""
+    knots: Tensor
+    bends: Tensor
+
+    def __init__(self, network: nn.Module, calibration: dict[str, Any]) -> None:
+        """Wrap a network with its calibration, as `calibrate.line` reads it."""
         super().__init__()
         self.network = network
         self.slope, self.offset = calibration["slope"], calibration["offset"]
+        self.register_buffer("knots", torch.tensor(calibration.get("knots", ())))
+        self.register_buffer("bends", torch.tensor(calibration.get("bends", ())))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Uint8 `[b, h, w, 3]` to score `[b]` and heatmap `[b, h, w]`."""
         logit, heat = self.network(image)
-        return torch.sigmoid(logit * self.slope + self.offset), torch.sigmoid(heat)
+        value = logit * self.slope + self.offset
+        if len(self.knots):
+            value = value + (self.bends * (logit[:, None] - self.knots).relu()).sum(1)
+        return torch.sigmoid(value), torch.sigmoid(heat)
 
 
 def export(run: Path) -> dict[str, Any]:
