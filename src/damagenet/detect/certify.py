@@ -42,7 +42,7 @@ RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 Floats = NDArray[np.floating[Any]]
 Parts = dict[str, tuple[pd.DataFrame, pd.DataFrame]]
-"""Scope to all of its pictures, and to one of each product."""
+"""Scope to all of its pictures, and to one of each original photo."""
 
 
 @cache
@@ -98,25 +98,26 @@ def scopes(validation: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return found | {"intact": validation[validation.cell == "authentic_intact"]}
 
 
-def one_per_product(pictures: pd.DataFrame) -> pd.DataFrame:
-    """One picture of each product group, since pictures of one product are not independent.
+def one_per_photo(pictures: pd.DataFrame) -> pd.DataFrame:
+    """One picture of each original photo: pictures made from one photo are not independent.
 
     Drawn by lot, from the picture's name alone: the same data give the same thresholds.
     """
     lots = pictures.image.map(lambda name: hashlib.sha256(name.encode()).hexdigest())
-    return pictures.loc[lots.sort_values().index].drop_duplicates("group_id")
+    return pictures.loc[lots.sort_values().index].drop_duplicates("product_id")
 
 
 def choose_thresholds(validation: pd.DataFrame, config: Evaluate) -> dict[str, Any]:
     """Review and flag thresholds with their certificates.
 
     Each is the strictest that the scopes ask for: the certified one of every scope with enough
-    products, and the plain quantile of every scope, which promises nothing but keeps a channel
+    photos, and the plain quantile of every scope, which promises nothing but keeps a channel
     with few photos from being forgotten. If all damaged photos together are too few for the
     promise of the flag, nothing is ever flagged.
 
     Args:
-        validation: One row a picture with score, cell, kind, channel, group_id and image.
+        validation: One row a picture with score, label, cell, kind, channel, product_id, group_id
+            and image.
         config: The two promised rates.
 
     Returns:
@@ -124,7 +125,7 @@ def choose_thresholds(validation: pd.DataFrame, config: Evaluate) -> dict[str, A
         the bound of the flag rate, and `certificate` with a table for each of both.
     """
     validation = validation.assign(score=validation.score.round(DIGITS))
-    parts = {name: (rows, one_per_product(rows)) for name, rows in scopes(validation).items()}
+    parts = {name: (rows, one_per_photo(rows)) for name, rows in scopes(validation).items()}
     authentic = validation[validation.label == 0]
 
     def strictest(rate: float) -> float:
@@ -161,13 +162,16 @@ def certify(parts: Parts, threshold: float, rate: float) -> dict[str, Any]:
 
     Returns:
         rate, confidence, whether it is certified for damaged photos as a whole, how many more
-        damaged photos (each of another product) that takes, and a table of every scope.
+        damaged photos that takes, and a table of every scope: pictures, the original photos they
+        were made from, groups of photos that look alike (few groups: a narrow promise), alarms
+        among one picture of each photo, their upper bound, and how many more photos are needed.
     """
     table = []
     for scope, (rows, drawn) in parts.items():
         alarms, n = int((drawn.score >= threshold).sum()), len(drawn)
         table.append({
-            "scope": scope, "pictures": len(rows), "products": n, "alarms": alarms,
+            "scope": scope, "pictures": len(rows), "photos": n,
+            "groups": rows.group_id.nunique(), "alarms": alarms,
             "bound": round(bound(alarms, n), 4), "certified": n >= needed(rate),
             "more_photos": max(0, needed(rate) - n),
         })  # fmt: skip
