@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from damagenet import BadInput, __version__, images, runs
 from damagenet.config import load
-from damagenet.detect import model
+from damagenet.detect import model, model_card
 
 FORMAT = 1
 LICENCE = "Apache-2.0"
@@ -52,7 +52,7 @@ class Deployed(nn.Module):
 
 
 def export(run: Path) -> dict[str, Any]:
-    """Write `detector.onnx`, then `detector.json`, into a run folder.
+    """Write `detector.onnx` and `MODEL_CARD.md`, then `detector.json`, into a run folder.
 
     Raises:
         BadInput: Not trained or not evaluated, the export extra is missing, or ONNX Runtime
@@ -83,18 +83,25 @@ def export(run: Path) -> dict[str, Any]:
         "review_threshold": results["review_threshold"],
         "false_alarm_rate": results["false_alarm_rate"],
         "review_false_alarm_rate": results["review_false_alarm_rate"],
+        "certificate": results["certificate"],
+        "calibration": results["calibration"],
         "calibration_pictures": results["authentic_pictures"],
+        "damaged_pictures": results["damaged_pictures"],
+        "really_damaged_pictures": results["really_damaged_pictures"],
+        "more_photos": results["certificate"]["flag"]["more_photos"],
         "false_alarm_bound_95": results["false_alarm_bound_95"],
         "metrics": results["headline"],
+        "table": [row for row in results["metrics"] if row["metric"] in model_card.SHOWN],
         "dataset_sha256": results["dataset_sha256"],
         "commit": facts["commit"],
         "seed": facts["seed"],
         "encoder": config.train.encoder,
         "parity": parity,
         "licence": LICENCE,
-        "intended_use": "evidence for a human reviewer; a score is a reason to look, never proof",
+        "intended_use": model_card.INTENDED_USE,
     }
     images.write_bytes(run / "detector.onnx", with_metadata(data, card))
+    images.write_bytes(run / "MODEL_CARD.md", model_card.text(card, results, run).encode())
     runs.write_json(
         run / "detector.json", card | {"onnx_sha256": runs.sha256(run / "detector.onnx")}
     )
