@@ -12,8 +12,9 @@ from onnx_model import INFO, write_model
 from PIL import Image
 
 from damagenet import BadInput
-from damagenet.claims import Detector, predict
+from damagenet.claims import Detector, default_model, predict
 from damagenet.claims.heatmaps import MAX_TILE, find_regions, overlay, ramp, spans
+from damagenet.claims.model import PACKAGED
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +142,108 @@ def test_threads_share_one_detector(detector):
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert found == expected
+
+
+def second_look(monkeypatch, change):
+    monkeypatch.setattr("damagenet.claims.detector._recompressed", change)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict", "unstable"),
+    [(220, 220, "flag", False), (220, 200, "review", True), (220, 20, "review", True),
+     (20, 20, "pass", False), (20, 120, "review", True), (20, 255, "review", True),
+     (120, 255, "review", False)],
+)  # fmt: skip
+def test_a_verdict_that_re_compression_changes_becomes_review(
+    model, monkeypatch, first, second, verdict, unstable
+):
+    second_look(monkeypatch, lambda picture: grey(*picture.shape[:2], second))
+    result = Detector(model, threads=1)(grey(70, 90, first))
+    assert (result.verdict, result.unstable) == (verdict, unstable)
+    assert result.score == pytest.approx(first / 255, abs=1e-5)  # the score stays the first one
+    assert bool(result.note) == unstable == bool(result.remarks())
+    if unstable:
+        assert f"from {first / 255:.2f} to {second / 255:.2f}" in result.note
+    plain = Detector(model, threads=1, recheck=False)(grey(70, 90, first))
+    assert not plain.unstable and (plain.verdict == "flag") == (first == 220)
+
+
+def test_a_real_re_encode_is_what_is_scored_again(detector, tmp_path):
+    """A threshold between the scores of a picture and of its JPEG file."""
+    picture = grey(80, 112, 0)
+    picture[np.random.default_rng(0).random((80, 112)) < 0.5, 0] = 255  # JPEG blurs red dots
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=90)
+    before, after = (detector(source).score for source in (picture, buffer.getvalue()))
+    assert abs(before - after) > 0.02
+    between = (before + after) / 2
+    info = INFO | {"threshold": between, "review_threshold": between}
+    strict = write_model(tmp_path / "strict.onnx", info)
+    path = saved(tmp_path / "noise.png", picture)
+    (record,) = predict([path], Detector(strict, threads=1))
+    assert record["unstable"] is True and record["verdict"] == "review" and record["note"]
+    (record,) = predict([path], Detector(strict, threads=1, recheck=False))
+    assert record["verdict"] == ("flag" if before > after else "pass")
+    assert not {"unstable", "note"} & set(record)
+
+
+def test_only_what_was_decided_is_scored_again_and_each_picture_keeps_its_place(model, monkeypatch):
+    seen = []
+
+    def darker(picture):
+        seen.append(int(picture[0, 0, 0]))
+        return grey(*picture.shape[:2], 0)
+
+    second_look(monkeypatch, darker)
+    values = [220, 120, 10, 230, 110]
+    pictures = [grey(70 + i, 90, v) for i, v in enumerate(values)]
+    results = Detector(model, threads=1).batch(pictures)
+    assert seen == [220, 10, 230]
+    assert [r.unstable for r in results] == [True, False, False, True, False]
+    assert [r.score for r in results] == pytest.approx([v / 255 for v in values], abs=1e-5)
+
+
+@pytest.mark.parametrize("threshold", [0.83, 1.000001])
+def test_large_and_small_pictures_stop_at_review_and_can_be_unstable(
+    tmp_path, monkeypatch, threshold
+):
+    second_look(monkeypatch, lambda picture: grey(*picture.shape[:2], 150))
+    detector = Detector(write_model(tmp_path / "m.onnx", INFO | {"threshold": threshold}), 1)
+    for shape in ((1500, 1400), (30, 200)):
+        assert detector(grey(*shape, 255)).verdict == "review"
+        result = detector(grey(*shape, 20))
+        assert (result.verdict, result.unstable) == ("review", True)
+        assert "stops at review" in result.note and "re-compression" in result.note
+
+
+def test_a_model_without_a_promise_flags_nothing(tmp_path):
+    info = INFO | {"threshold": 1.000001}
+    detector = Detector(write_model(tmp_path / "m.onnx", info), threads=1)
+    assert detector(grey(70, 90, 255)).verdict == "review"
+    assert detector(grey(70, 90, 0)).verdict == "pass"
+
+
+def test_the_packaged_model_is_the_default_where_there_is_one(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("damagenet.claims.model.PACKAGED", tmp_path / "damagenet-s.onnx")
+    for call in (default_model, Detector):
+        with pytest.raises(BadInput, match="no model: train one with `make demo`, or name one"):
+            call()
+    (tmp_path / "damagenet-s.onnx").write_bytes(model.read_bytes())
+    assert Detector().path == default_model() == tmp_path / "damagenet-s.onnx"
+    assert Detector(model).path == model
+
+
+@pytest.mark.skipif(not PACKAGED.is_file(), reason="no packaged model in this checkout")
+def test_the_packaged_model_works_and_knows_itself():
+    detector = Detector(threads=1)
+    result = detector(np.random.default_rng(0).integers(0, 256, (150, 203, 3), dtype=np.uint8))
+    assert 0 <= result.score <= 1 and result.heatmap.shape == (150, 203)
+    assert PACKAGED.stat().st_size <= 12_000_000
+    card = json.loads(PACKAGED.with_suffix(".json").read_text())
+    assert card["onnx_sha256"] == detector.sha256
+    assert {key: value for key, value in card.items() if key != "onnx_sha256"} == {**detector.info}
+    text = PACKAGED.with_name("MODEL_CARD.md").read_text()
+    assert card["dataset_sha256"][:12] in text and "must not" in text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from conftest import SETTINGS, photo
 from damagenet import BadInput, __version__, runs
 from damagenet.claims import Detector
 from damagenet.detect import model
-from damagenet.detect.export import PARITY_SHAPES, Deployed, export
+from damagenet.detect.export import PARITY_SHAPES, Deployed, check_parity, export, to_onnx
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,24 @@ def test_the_model_is_valid_and_holds_its_weights(exported):
     onnx.checker.check_model(proto, full_check=True)
     assert {path.name for path in exported.glob("detector*")} == {"detector.onnx", "detector.json"}
     assert proto.producer_name == "damagenet" and proto.ir_version <= 10
+
+
+def test_a_bent_calibration_curve_is_part_of_the_graph(exported):
+    network, _ = model.load(exported / "best.safetensors")
+    curves = [{"slope": 0.3, "offset": -0.1, "knots": [-0.2, 0.1], "bends": bends}
+              for bends in ([0.9, 1.2], [0.0, 0.0])]  # fmt: skip
+    bent, plain = (Deployed(network, curve).eval() for curve in curves)
+    graph = to_onnx(bent, 20)
+    assert check_parity(bent, graph)["max_difference"] < 1e-4
+    assert check_parity(plain, graph)["score"] > 1e-3  # the bends are in there
+
+
+def test_the_card_says_what_was_certified(exported, card):
+    results = runs.read_json(exported / "metrics.json", "")
+    assert card["certificate"] == results["certificate"]
+    assert card["more_photos"] == results["certificate"]["flag"]["more_photos"] > 0
+    assert card["threshold"] > 1  # a tiny run can promise nothing, so nothing is ever flagged
+    assert {"table", "calibration", "damaged_pictures", "really_damaged_pictures"} <= set(card)
 
 
 def test_a_difference_beyond_the_tolerance_lets_nothing_out(evaluated, tmp_path):

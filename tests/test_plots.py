@@ -8,6 +8,7 @@ from conftest import photo, settings
 from matplotlib.figure import Figure
 
 from damagenet import images, plots, runs, sheets
+from damagenet.detect import certify
 from damagenet.runs import rng_for
 from damagenet.synth import dataset, doctor
 from damagenet.synth.shot import Shot, plan_frame
@@ -39,7 +40,9 @@ def drawn(built, manifest, evaluated, table, scored, rendered):
     audit = {"probes": [{"name": "size", "auc": 0.5, "limit": 0.6, "passed": True},
                         {"name": "exif", "auc": 0.9, "limit": 0.6, "passed": False}]}  # fmt: skip
     products = dataset.products.load(table)
+    promised = certify.promises(scored[scored.split == "val"], scored, settings().evaluate)
     return {
+        "risk_coverage": lambda: plots.risk_coverage(certify.risk_coverage(scored), promised),
         "tiles": lambda: plots.tiles([photo(), np.zeros((9, 9)), photo(40, 90)], ["a", "b"], 2),
         "contact_sheet": lambda: plots.contact_sheet(products, 4, 2),
         "twins": lambda: plots.twins(manifest, built, 2),

@@ -196,5 +196,6 @@ def test_there_is_one_version():
 def test_large_files_stay_out():
     for folder in (*FOLDERS, "data"):
         for path in (ROOT / folder).rglob("*"):
+            limit = 12_000_000 if path.match("claims/weights/*.onnx") else 1_000_000
             if path.is_file() and path.suffix != ".pyc":
-                assert path.stat().st_size < 1_000_000, Path(path).relative_to(ROOT)
+                assert path.stat().st_size < limit, Path(path).relative_to(ROOT)

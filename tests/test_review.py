@@ -167,6 +167,35 @@ def test_undefined_metrics_of_the_model_become_null(tmp_path):
     assert report["model"]["metrics"] == {"auroc": None}
 
 
+@pytest.mark.parametrize(
+    ("threshold", "flag", "words"),
+    [(0.83, {"certified": True, "more_photos": 0}, "flagged from 0.83, which at most 5.0%"),
+     (1.000001, {"certified": False, "more_photos": 12}, "nothing with this model, as 12 more"),
+     (0.83, None, "which 5.0% of authentic photos are expected to reach")],
+)  # fmt: skip
+def test_the_report_says_what_the_model_can_promise(tmp_path, threshold, flag, words):
+    info = INFO | {"threshold": threshold} | ({"certificate": {"flag": flag}} if flag else {})
+    detector = Detector(write_model(tmp_path / "m.onnx", info, constant=0.99), threads=1)
+    photo = saved(tmp_path / "a.jpg", coffee())
+    report = review([photo], None, detector, tmp_path / "r.html")
+    assert words in signal(report, "pixels")["explanation"]
+    assert report["verdict"] == ("review" if threshold > 1 else "flag")
+    assert report["model"].get("certificate") == info.get("certificate")
+
+
+def test_an_unstable_photo_is_named_in_the_report(tmp_path):
+    """A threshold between the scores of a picture and of its JPEG file; red dots blur in JPEG."""
+    dots = np.zeros((80, 112, 3), np.uint8)
+    dots[np.random.default_rng(0).random((80, 112)) < 0.5, 0] = 255
+    info = INFO | {"threshold": 0.185, "review_threshold": 0.185}
+    detector = Detector(write_model(tmp_path / "m.onnx", info), threads=1)
+    photo = saved(tmp_path / "dots.png", dots)
+    report = review([photo], None, detector, tmp_path / "r.html")
+    assert report["photos"][0]["unstable"] is True and report["verdict"] == "review"
+    assert "re-compression" in signal(report, "pixels")["explanation"]
+    assert "re-compression" in (tmp_path / "r.html").read_text("utf-8")
+
+
 def test_where_no_report_can_be_written(detectors, tmp_path):
     photo = saved(tmp_path / "a.jpg", coffee())
     for out in (tmp_path, tmp_path / "r.json", photo / "r.html"):

@@ -109,7 +109,7 @@ def predict(args: argparse.Namespace) -> int:
     from damagenet.claims import Detector
     from damagenet.claims import predict as stage
 
-    detector = Detector(args.model, args.threads)
+    detector = Detector(args.model, args.threads, args.recheck)
     paths = images.files_in(args.photos)
     if not paths:
         raise BadInput(f"{' '.join(args.photos)}: no photos found; check the path or the pattern")
@@ -136,7 +136,7 @@ def review(args: argparse.Namespace) -> int:
     from damagenet.claims.review import review as stage
 
     photos = images.files_in(args.photos)
-    report = stage(photos, args.listing, Detector(args.model), args.out)
+    report = stage(photos, args.listing, Detector(args.model, recheck=args.recheck), args.out)
     print(f"{report['verdict']}: {args.out} and {args.out.with_suffix('.json')}")
     return 0
 
@@ -175,6 +175,13 @@ def parser() -> argparse.ArgumentParser:
         )  # fmt: skip
         added.set_defaults(call=STAGES[name])
         return added
+
+    def model_options(one: argparse.ArgumentParser) -> None:
+        one.add_argument("--model", type=Path, metavar="FILE",
+                         help="default: $DAMAGENET_MODEL or the packaged one")  # fmt: skip
+        one.add_argument("--no-recheck", action="store_false", dest="recheck",
+                         help="do not score again, lightly re-compressed, whatever would pass or "
+                         "be flagged")  # fmt: skip
 
     one = stage(
         "products", "Register photos: check, de-duplicate, group -> products.parquet",
@@ -227,22 +234,23 @@ def parser() -> argparse.ArgumentParser:
 
     one = stage(
         "predict", "Score photos: one JSON object a line",
-        "claim.jpg --model runs/demo/detector.onnx",
+        "claim.jpg", "claim.jpg --model runs/demo/detector.onnx",
         "'inbox/*.jpg' more/ --json --heatmaps heatmaps/ > scores.jsonl",
     )  # fmt: skip
     one.add_argument("photos", nargs="+", metavar="PHOTO", help="files, folders or globs")
-    one.add_argument("--model", type=Path, help="default: $DAMAGENET_MODEL or the packaged one")
+    model_options(one)
     one.add_argument("--json", action="store_true", help="JSON lines even on a terminal")
     one.add_argument("--heatmaps", type=Path, metavar="DIR", help="write overlays there")
     one.add_argument("--threads", type=int, default=0, help="0 = as many as there are cores")
 
     one = stage(
         "review", "All evidence of one claim -> report.html and report.json",
+        "claim.jpg --listing listing.jpg --out report.html",
         "claim.jpg --listing listing.jpg --model runs/demo/detector.onnx --out report.html",
     )  # fmt: skip
     one.add_argument("photos", nargs="+", metavar="PHOTO", help="the claim's photos")
     one.add_argument("--listing", type=Path, metavar="FILE", help="the seller's photo")
-    one.add_argument("--model", type=Path)
+    model_options(one)
     one.add_argument("--out", type=Path, required=True, metavar="FILE", help="report.html")
     return root
 

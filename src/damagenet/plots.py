@@ -223,3 +223,30 @@ def agreement(
     axis.set(xlabel=names[0], ylabel=names[1], xlim=(0, 1), ylim=(0, 1))
     axis.legend(fontsize=7, loc="lower right")
     return figure
+
+
+def risk_coverage(curve: pd.DataFrame, promises: pd.DataFrame, rate: float = 0.05) -> Figure:
+    """What abstaining buys, and whether thresholds keep their promise on unseen pictures.
+
+    Args:
+        curve: As `certify.risk_coverage` returns.
+        promises: As `certify.promises` returns.
+        rate: The promise whose bands are marked on the curve.
+    """
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(curve.coverage, curve.risk, color="#444444", lw=1, label="surest first")
+    right.plot([0, 0.22], [0, 0.22], color=GREY, lw=0.8)
+    for (rule, rows), colour in zip(promises.groupby("rule"), (GOOD, BAD), strict=True):
+        at = rows[np.isclose(rows.rate, rate)]
+        left.scatter(at.coverage, at.risk, color=colour, zorder=3, label=f"{rule}, {rate:.0%}")
+        spread = [rows.measured - rows.low, rows.high - rows.measured]
+        right.errorbar(rows.rate, rows.measured, spread, fmt="o-", ms=4, capsize=2,
+                       color=colour, label=rule)  # fmt: skip
+    left.set(xlabel="share decided without a person", ylabel="errors among them", xlim=(0, 1.02))
+    right.set(
+        xlabel="promised false-alarm rate", ylabel="measured on damaged photos", ylim=(0, None)
+    )
+    for axis in (left, right):
+        axis.legend(fontsize=8)
+    return figure

@@ -8,5 +8,6 @@ are imported from their modules, whose names they share.
 from damagenet.claims.detector import Detector, Result, predict
 from damagenet.claims.heatmaps import Region
 from damagenet.claims.labels import Label, read_labels
+from damagenet.claims.model import default_model
 
-__all__ = ["Detector", "Label", "Region", "Result", "predict", "read_labels"]
+__all__ = ["Detector", "Label", "Region", "Result", "default_model", "predict", "read_labels"]

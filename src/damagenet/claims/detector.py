@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,6 +30,11 @@ VERDICTS = ("pass", "review", "flag")
 SMALL = f"The picture is smaller than {MIN_SIDE} pixels on a side"
 TILED = f"The picture is larger than {MAX_TILE // 1_000_000} megapixels and was scored in tiles"
 CAPPED = "; the false-alarm rate was not measured for that, so the verdict stops at review."
+UNSTABLE = (
+    "Light re-compression alone changes the score from {:.2f} to {:.2f} and with it the verdict."
+)
+QUALITY = 90
+"""JPEG quality of the second look: what any app does to a photo without anybody noticing."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ class Result:
         threshold: The score at or above which a picture is flagged.
         regions: Largest `score * area` first, at most 20.
         heatmap: float32 `[height, width]` in [0, 1].
-        note: One sentence when the verdict was held back, else empty.
+        note: Why the verdict was held back, else empty.
+        unstable: A light re-encode would have had another verdict, so this one is 'review'.
     """
 
     score: float
@@ -51,6 +57,12 @@ class Result:
     regions: list[Region]
     heatmap: Map = field(repr=False, compare=False)
     note: str = ""
+    unstable: bool = False
+
+    def remarks(self) -> dict[str, Any]:
+        """`note` and `unstable` for a record, where there is something to remark."""
+        said = {"note": self.note, "unstable": self.unstable}
+        return {key: value for key, value in said.items() if value}
 
 
 class Detector:
@@ -59,6 +71,8 @@ class Detector:
     Args:
         model: The file; None takes `$DAMAGENET_MODEL`, else the packaged model.
         threads: Threads for one picture; 0 leaves it to onnxruntime.
+        recheck: Score every picture that would pass or be flagged a second time, lightly
+            re-compressed, and answer 'review' where the verdicts differ. Twice the time.
 
     Attributes:
         path: The model file.
@@ -68,13 +82,16 @@ class Detector:
         BadInput: No model, or not a damagenet detector; the message says what to do.
     """
 
-    def __init__(self, model: str | Path | None = None, threads: int = 0) -> None:
+    def __init__(
+        self, model: str | Path | None = None, threads: int = 0, recheck: bool = True
+    ) -> None:
         """Open the model; arguments and errors as for the class."""
         self.path = find_model(model)
         self._session = open_session(self.path, threads)
         self.info = read_info(self._session, self.path)
         self.threshold: float = self.info["threshold"]
         self.review_threshold: float = self.info["review_threshold"]
+        self.recheck = recheck
 
     @cached_property
     def sha256(self) -> str:
@@ -100,7 +117,19 @@ class Detector:
             BadInput: As for one picture, for the first bad one.
         """
         pictures = [_picture(s) for s in sources]
-        results: dict[int, Result] = {}
+        results = [self._result(*found) for found in self._scored(pictures)]
+        decided = [i for i, r in enumerate(results) if self.recheck and r.verdict != "review"]
+        again = self._scored([_recompressed(pictures[i]) for i in decided])
+        for i, (score, heatmap) in zip(decided, again, strict=True):
+            first = results[i]
+            if self._verdict(score, heatmap.shape)[0] != first.verdict:
+                note = f"{first.note} {UNSTABLE.format(first.score, score)}".strip()
+                results[i] = replace(first, verdict="review", note=note, unstable=True)
+        return results
+
+    def _scored(self, pictures: Sequence[Array]) -> list[tuple[float, Map]]:
+        """Score and heatmap of each picture, in the given order."""
+        found: dict[int, tuple[float, Map]] = {}
         groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for i, picture in enumerate(pictures):
             groups[picture.shape].append(i)
@@ -113,8 +142,8 @@ class Detector:
                 else:
                     scores, heatmaps = self._run(np.stack([pictures[i] for i in part]))
                 for i, score, heatmap in zip(part, scores, heatmaps, strict=True):
-                    results[i] = self._result(float(score), heatmap)
-        return [results[i] for i in range(len(pictures))]
+                    found[i] = (round(min(1.0, max(0.0, float(score))), 6), heatmap)
+        return [found[i] for i in range(len(pictures))]
 
     def _run(self, batch: Array) -> tuple[Map, Map]:
         """Scores `[batch]` and heatmaps `[batch, height, width]` for pictures of one size."""
@@ -155,16 +184,19 @@ class Detector:
         return best, total[None]
 
     def _result(self, score: float, heatmap: Map) -> Result:
-        score = round(min(1.0, max(0.0, score)), 6)
         heatmap = np.clip(heatmap, 0.0, 1.0).astype(np.float32, copy=False)
+        verdict, note = self._verdict(score, heatmap.shape)
+        return Result(score, verdict, self.threshold, find_regions(heatmap), heatmap, note)
+
+    def _verdict(self, score: float, shape: tuple[int, ...]) -> tuple[str, str]:
+        """The verdict on a picture `[height, width]`, and why it was held back if it was."""
         rank = int(score >= self.review_threshold) + int(score >= self.threshold)
         note = ""
-        if heatmap.size > MAX_TILE:
+        if shape[0] * shape[1] > MAX_TILE:
             note = TILED + CAPPED
-        elif min(heatmap.shape) < MIN_SIDE:
+        elif min(shape) < MIN_SIDE:
             note = SMALL + CAPPED
-        verdict = VERDICTS[min(rank, 1) if note else rank]
-        return Result(score, verdict, self.threshold, find_regions(heatmap), heatmap, note)
+        return VERDICTS[min(rank, 1) if note else rank], note
 
 
 def _picture(source: Source) -> Array:
@@ -177,6 +209,14 @@ def _picture(source: Source) -> Array:
             f"this one is {source.dtype} {list(source.shape)}"
         )
     return source
+
+
+def _recompressed(picture: Array) -> Array:
+    """The picture after a JPEG file of good quality."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=QUALITY)
+    with Image.open(buffer) as again:
+        return np.asarray(again.convert("RGB"))
 
 
 def predict(
@@ -194,8 +234,9 @@ def predict(
         BadInput: The folder for heatmaps cannot be made.
 
     Yields:
-        `{path, score, verdict, threshold, regions}`, with `note` where the verdict was held back
-        and `heatmap` where one was written; or `{path, error}`.
+        `{path, score, verdict, threshold, regions}`, with `note` where the verdict was held back,
+        `unstable: true` where re-compression would change it, and `heatmap` where one was
+        written; or `{path, error}`.
     """
     taken: set[str] = set()
     if heatmaps is not None:
@@ -210,8 +251,7 @@ def predict(
             result = detector(image)
             record |= {k: getattr(result, k) for k in ("score", "verdict", "threshold")}
             record["regions"] = [asdict(r) for r in result.regions]
-            if result.note:
-                record["note"] = result.note
+            record |= result.remarks()
             if heatmaps is not None:
                 target = Path(heatmaps) / f"{_unused(Path(path).stem, taken)}.png"
                 picture = io.BytesIO()

@@ -14,20 +14,33 @@ FORMAT = 1
 """Newest layout of the model's metadata that this code understands."""
 
 
+PACKAGED = Path(__file__).parent / "weights" / "damagenet-s.onnx"
+
+
+def default_model() -> Path:
+    """The model that comes with the package.
+
+    Raises:
+        BadInput: This checkout or wheel has none.
+    """
+    if not PACKAGED.is_file():
+        raise BadInput("no model: train one with `make demo`, or name one with --model FILE")
+    return PACKAGED
+
+
 def find_model(model: str | Path | None) -> Path:
     """The model file to use: the one named, `$DAMAGENET_MODEL`, or the packaged one.
 
     Raises:
         BadInput: None of these exists.
     """
-    packaged = Path(__file__).with_name("damagenet-s.onnx")
-    path = Path(model or os.environ.get("DAMAGENET_MODEL") or packaged)
-    if path.is_file():
-        return path
-    if path == packaged:
-        raise BadInput("no model: train one with `make demo`, or name one with --model FILE")
-    origin = "--model" if model else "DAMAGENET_MODEL"
-    raise BadInput(f"{path}: no such model file; {origin} must name a detector.onnx")
+    named = model or os.environ.get("DAMAGENET_MODEL")
+    if not named:
+        return default_model()
+    if not Path(named).is_file():
+        origin = "--model" if model else "DAMAGENET_MODEL"
+        raise BadInput(f"{named}: no such model file; {origin} must name a detector.onnx")
+    return Path(named)
 
 
 def open_session(path: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types

@@ -69,6 +69,7 @@ def review(
         "threshold": detector.threshold,
         "review_threshold": detector.review_threshold,
         "false_alarm_rate": detector.info.get("false_alarm_rate"),
+        "recheck": detector.recheck,
         "signals": [asdict(s) for s in signals],
         "labels": [{"path": p.path, **asdict(label)} for p in readable for label in p.labels],
         "photos": [p.record() for p in looked],
@@ -127,7 +128,9 @@ def _listing_record(listing: Photo | None) -> dict[str, Any] | None:
 
 
 def _model(info: dict[str, Any]) -> dict[str, Any]:
-    wanted = ("version", "licence", "dataset_sha256", "metrics", "review_false_alarm_rate")
+    wanted = (
+        "version", "licence", "dataset_sha256", "metrics", "review_false_alarm_rate", "certificate"
+    )  # fmt: skip
     return {k: info[k] for k in wanted if k in info}
 
 

@@ -75,8 +75,7 @@ class Photo:
             "verdict": self.result.verdict,
             "regions": [asdict(r) for r in self.result.regions],
         }
-        if self.result.note:
-            record["note"] = self.result.note
+        record |= self.result.remarks()
         if self.comparison is not None:
             record["listing"] = {
                 "finding": self.comparison.finding,
@@ -102,14 +101,28 @@ def pixel_signal(photos: Sequence[Photo], detector: Detector) -> Signal:
         "review": "The pixels show weak or partial traces of editing.",
         "flag": "The pixels show the traces that editing after capture leaves.",
     }[top.verdict]
-    rate = detector.info.get("false_alarm_rate")
-    text = f"{meaning} Highest score {top.score:.2f}; flagged from {detector.threshold:.2f}"
-    if isinstance(rate, int | float):
-        text += f", which {rate:.1%} of authentic photos are expected to reach"
+    text = f"{meaning} Highest score {top.score:.2f}; {_promise(detector)}"
     text += "; each further photo is one more chance of a false alarm." if results[1:] else "."
     if top.note:
         text += f" {top.note}"
     return Signal("pixels", top.verdict, max(r.score for r in results), text, top.verdict)
+
+
+def _promise(detector: Detector) -> str:
+    """What flagging means for this model, as the end of a sentence."""
+    rate, certificate = (detector.info.get(k) for k in ("false_alarm_rate", "certificate"))
+    share = f"{rate:.1%}" if isinstance(rate, int | float) else "an unknown share"
+    flag = certificate["flag"] if certificate else {}
+    if detector.threshold > 1:
+        text = "pixels alone flag nothing with this model"
+        if flag.get("more_photos"):
+            text += f", as {flag['more_photos']} more photos of honest damage are needed to promise"
+            text += f" at most {share} false alarms"
+        return text
+    text = f"flagged from {detector.threshold:.2f}"
+    if flag.get("certified"):
+        return f"{text}, which at most {share} of honest photos like those measured reach"
+    return f"{text}, which {share} of authentic photos are expected to reach"
 
 
 def listing_signal(photos: Sequence[Photo], listing: Photo) -> Signal:

@@ -50,12 +50,12 @@ def evaluate(run: Path, folder: Path | None = None, config: Config | None = None
     wanted = manifest[manifest.split.isin(["val", config.evaluate.split])].reset_index(drop=True)
     scored, heatmaps = predict(network, folder, wanted, device, config.evaluate.split)
     validation = scored[scored.split == "val"]
-    calibration = certify.fit_calibration(validation.logit.to_numpy(), validation.label.to_numpy())
+    calibration = certify.fit_calibration(
+        *(validation[name].to_numpy() for name in ("logit", "label", "group_id"))
+    )
     scored["score"] = certify.calibrated(scored.logit.to_numpy(), calibration)
     validation = scored[scored.split == "val"]
-    thresholds = certify.choose_thresholds(
-        validation.score.to_numpy(), validation.cell.to_numpy(), config.evaluate
-    )
+    thresholds = certify.choose_thresholds(validation, config.evaluate)
     buffer = io.BytesIO()
     scored.to_parquet(buffer, index=False)
     images.write_bytes(run / "predictions.parquet", buffer.getvalue())

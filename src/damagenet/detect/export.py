@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from damagenet import BadInput, __version__, images, runs
 from damagenet.config import load
-from damagenet.detect import model
+from damagenet.detect import model, model_card
 
 FORMAT = 1
 LICENCE = "Apache-2.0"
@@ -31,20 +31,28 @@ PARITY_SHAPES = ((1, 96, 96), (2, 150, 203), (3, 257, 64))
 class Deployed(nn.Module):
     """The network as other systems see it: calibrated score and heatmap."""
 
-    def __init__(self, network: nn.Module, calibration: dict[str, float]) -> None:
-        """Wrap a network with its calibration (slope and offset on the logit)."""
+    knots: Tensor
+    bends: Tensor
+
+    def __init__(self, network: nn.Module, calibration: dict[str, Any]) -> None:
+        """Wrap a network with its calibration, as `calibrate.line` reads it."""
         super().__init__()
         self.network = network
         self.slope, self.offset = calibration["slope"], calibration["offset"]
+        self.register_buffer("knots", torch.tensor(calibration.get("knots", ())))
+        self.register_buffer("bends", torch.tensor(calibration.get("bends", ())))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Uint8 `[b, h, w, 3]` to score `[b]` and heatmap `[b, h, w]`."""
         logit, heat = self.network(image)
-        return torch.sigmoid(logit * self.slope + self.offset), torch.sigmoid(heat)
+        value = logit * self.slope + self.offset
+        if len(self.knots):
+            value = value + (self.bends * (logit[:, None] - self.knots).relu()).sum(1)
+        return torch.sigmoid(value), torch.sigmoid(heat)
 
 
 def export(run: Path) -> dict[str, Any]:
-    """Write `detector.onnx`, then `detector.json`, into a run folder.
+    """Write `detector.onnx` and `MODEL_CARD.md`, then `detector.json`, into a run folder.
 
     Raises:
         BadInput: Not trained or not evaluated, the export extra is missing, or ONNX Runtime
@@ -75,18 +83,25 @@ def export(run: Path) -> dict[str, Any]:
         "review_threshold": results["review_threshold"],
         "false_alarm_rate": results["false_alarm_rate"],
         "review_false_alarm_rate": results["review_false_alarm_rate"],
+        "certificate": results["certificate"],
+        "calibration": results["calibration"],
         "calibration_pictures": results["authentic_pictures"],
+        "damaged_pictures": results["damaged_pictures"],
+        "really_damaged_pictures": results["really_damaged_pictures"],
+        "more_photos": results["certificate"]["flag"]["more_photos"],
         "false_alarm_bound_95": results["false_alarm_bound_95"],
         "metrics": results["headline"],
+        "table": [row for row in results["metrics"] if row["metric"] in model_card.SHOWN],
         "dataset_sha256": results["dataset_sha256"],
         "commit": facts["commit"],
         "seed": facts["seed"],
         "encoder": config.train.encoder,
         "parity": parity,
         "licence": LICENCE,
-        "intended_use": "evidence for a human reviewer; a score is a reason to look, never proof",
+        "intended_use": model_card.INTENDED_USE,
     }
     images.write_bytes(run / "detector.onnx", with_metadata(data, card))
+    images.write_bytes(run / "MODEL_CARD.md", model_card.text(card, results, run).encode())
     runs.write_json(
         run / "detector.json", card | {"onnx_sha256": runs.sha256(run / "detector.onnx")}
     )

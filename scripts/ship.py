@@ -1,0 +1,67 @@
+"""Make an exported run the model that comes with the package.
+
+    python scripts/ship.py runs/baseline
+
+Copies detector.onnx, detector.json and MODEL_CARD.md to `src/damagenet/claims/weights`, if the file
+is what its card says, agreed with torch, is small enough and scores pictures of several sizes.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from damagenet import BadInput, images, runs
+from damagenet.claims import Detector
+from damagenet.claims.model import PACKAGED
+from damagenet.config import load
+
+LARGEST = 12_000_000
+
+
+def ship(run: Path, target: Path = PACKAGED) -> dict[str, Any]:
+    """Check an exported run and copy its three files; the ONNX file comes last."""
+    again = f"export it again with `damagenet export {run}`"
+    card = runs.read_json(run / "detector.json", again)
+    source = run / "detector.onnx"
+    detector = Detector(source, recheck=False)
+    gap = card["parity"]["max_difference"]
+    limit = load(run / "config.yaml").export.tolerance
+    results = runs.read_json(run / "metrics.json", f"evaluate first: `damagenet evaluate {run}`")
+    checks = [
+        (detector.sha256 == card["onnx_sha256"], "is not the file that its card describes"),
+        (detector.info == {k: v for k, v in card.items() if k != "onnx_sha256"},
+         "has other metadata than its card"),
+        (gap <= limit, f"differs from torch by {gap:.2g}, more than {limit:.2g}"),
+        (all(card[k] == results[k] for k in ("threshold", "review_threshold", "dataset_sha256")),
+         "was exported before the last evaluation"),
+        (source.stat().st_size <= LARGEST, f"is larger than {LARGEST / 1e6:.0f} MB"),
+        ((run / "MODEL_CARD.md").is_file(), "has no MODEL_CARD.md beside it"),
+    ]  # fmt: skip
+    failed = [why for passed, why in checks if not passed]
+    if failed:
+        raise BadInput(f"{source}: {'; '.join(failed)}; {again}")
+    for height, width in ((64, 64), (150, 203), (1500, 1400)):  # fails with BadInput if it cannot
+        detector(runs.rng_for(0, "ship").integers(0, 256, (height, width, 3)).astype(np.uint8))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)  # never a model beside the card of another
+    images.write_bytes(target.with_name("MODEL_CARD.md"), (run / "MODEL_CARD.md").read_bytes())
+    images.write_bytes(target.with_suffix(".json"), (run / "detector.json").read_bytes())
+    images.write_bytes(target, source.read_bytes())
+    return card
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="an exported run, such as runs/baseline")
+    try:
+        shipped = ship(parser.parse_args().run)
+    except BadInput as error:
+        raise SystemExit(str(error)) from None
+    flag = shipped["certificate"]["flag"]
+    print(f"{PACKAGED}: {PACKAGED.stat().st_size / 1e6:.1f} MB, commit {shipped['commit']}")
+    if not flag["certified"]:
+        print(f"it never flags: {flag['more_photos']} more photos of honest damage are needed")
+    if "+dirty" in shipped["commit"] or shipped["commit"] == "unknown":
+        print("it was trained from code that no commit holds; train again before you publish it")
