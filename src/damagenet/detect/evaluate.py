@@ -98,13 +98,15 @@ def ready(run: Path, config: Config) -> tuple[model.Network, dict[str, Any], tor
 
 
 def certified(scored: pd.DataFrame, config: Config) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Scores of all pictures, and the calibration and thresholds that validation gives."""
-    validation = scored[scored.split == "val"]
+    """Scores of all pictures, and the calibration and thresholds that validation gives.
+
+    A family that training left out has no part in them either.
+    """
+    fit = (scored.split == "val") & (scored.family != config.train.holdout_family)
+    validation = scored[fit]
     calibration = certify.fit_calibration(validation.logit.to_numpy(), validation.label.to_numpy())
     scores = certify.calibrated(scored.logit.to_numpy(), calibration)
-    thresholds = certify.choose_thresholds(
-        scores[scored.split == "val"], validation.cell.to_numpy(), config.evaluate
-    )
+    thresholds = certify.choose_thresholds(scores[fit], validation.cell.to_numpy(), config.evaluate)
     return scores, {"calibration": calibration, **thresholds}
 
 
