@@ -180,7 +180,8 @@ def test_every_module_has_its_tests():
         "edits": "doctor", "duplicates": "audit", "contact_sheet": "card",
         "groups": "products", "align": "compare", "heatmaps": "detector", "metadata": "labels",
         "page": "review", "signals": "review", "aigc": "labels", "strict": "config",
-        "handmade": "baselines", "learnt": "baselines", "plots_robustness": "plots", "stages": "cli",
+        "handmade": "baselines", "learnt": "baselines", "plots_robustness": "plots",
+        "stages": "cli",
     }  # fmt: skip
     for path in MODULES:
         if path.stem not in ("__init__", "__main__"):

@@ -37,7 +37,7 @@ def areas(table: pd.DataFrame) -> Figure:
     axis.set_xticks(places, labels)
     axis.set(xlabel="edited share of the picture", ylim=(0, 1.02))
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(fontsize=8, frameon=False, loc="lower right")
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
     return figure
 
 
@@ -81,50 +81,37 @@ def channel_curves(table: pd.DataFrame) -> Figure:
     axes = figure.subplots(1, 3, sharey=True)
     rows = table[table.family == "all"]
     scales = {
-        "JPEG": ("JPEG quality", "-"),
-        "WebP": ("WebP quality", "-"),
-        "linear": ("resize, linear (solid) and Lanczos (dashed)", "-"),
+        "JPEG": "JPEG quality",
+        "WebP": "WebP quality",
+        "linear": "resize, linear (solid) and Lanczos (dashed)",
     }
     metrics = {
         "auc": "AUC", "tpr_at_5": "TPR at 5 % false alarms",
         "balanced_accuracy": "balanced accuracy", "pixel_f1_exchange": "pixel F1, exchange",
     }  # fmt: skip
-    for axis, (family, (label, _)) in zip(axes, scales.items(), strict=True):
+    for axis, (series, label) in zip(axes, scales.items(), strict=True):
         for (metric, name), colour in zip(metrics.items(), LINES, strict=True):
-            for kind, style in ((family, "-"), ("lanczos", "--")):
-                if kind == "lanczos" and family != "linear":
-                    continue
-                x, some = _along(rows[rows.metric == metric], kind)
-                axis.plot(
-                    x, some.value, style, marker="o", ms=3, color=colour,
-                    label=name if style == "-" else None,
-                )  # fmt: skip
-                if style == "-":
-                    axis.fill_between(x, some.low, some.high, color=colour, alpha=0.12, lw=0)
+            some = _series(rows[rows.metric == metric], series)
+            places = np.arange(len(some))
+            axis.plot(places, some.value, "-o", ms=3, color=colour, label=name)
+            axis.fill_between(places, some.low, some.high, color=colour, alpha=0.12, lw=0)
+            if series == "linear":
+                other = _series(rows[rows.metric == metric], "lanczos")
+                axis.plot(places, other.value, "--", color=colour)
+            axis.set_xticks(places, [str(name).split()[-1] for name in some.channel])
         axis.set_xlabel(label)
         axis.axhline(0.5, color="#bbbbbb", lw=0.8, zorder=0)
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_ylim(0, 1.02)
-        axis.invert_xaxis()
-        ticks = sorted({float(v) for line in axis.lines[:4] for v in line.get_xdata()})[1:]
-        axis.set_xticks(ticks, [f"{v:g}" if v != CLEAN.get(family) else "clean" for v in ticks])
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return figure
 
 
-CLEAN = {"JPEG": 100, "WebP": 100, "linear": 1, "lanczos": 1}
-"""Where the untouched picture stands on the axis of a series."""
-
-
-def _along(rows: pd.DataFrame, series: str) -> tuple[list[float], pd.DataFrame]:
-    """Places and rows of one series of channels (`JPEG 80`, `linear 0.5`), clean first."""
-    plain = rows[rows.channel.str.fullmatch(rf"{series} [\d.]+")]
-    some = pd.concat([rows[rows.channel == "clean"], plain]).astype(
-        {"value": float, "low": float, "high": float}
-    )
-    places = [float(name.split()[1]) for name in plain.channel]
-    return [CLEAN[series], *places], some
+def _series(rows: pd.DataFrame, series: str) -> pd.DataFrame:
+    """The clean row, then those of channels such as `JPEG 80` or `linear 0.5`, as they come."""
+    wanted = (rows.channel == "clean") | rows.channel.str.fullmatch(rf"{series} [\d.]+")
+    return rows[wanted].astype({"value": float, "low": float, "high": float})
 
 
 def margins(rows: pd.DataFrame) -> Figure:
