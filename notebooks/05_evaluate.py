@@ -148,9 +148,6 @@ plots.reliability(test)
 sent = grid(run)
 plots.family_channel(pd.DataFrame(sent["rows"]), marked=sent["unseen"]["family"])
 
-# %%
-plots.channel_curves(pd.DataFrame(sent["rows"]))
-
 # %% [markdown]
 # ## Is it any better than what came before?
 #
