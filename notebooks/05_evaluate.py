@@ -8,8 +8,8 @@
 # | | |
 # |---|---|
 # | **reads** | `runs/<name>/` with its dataset (run notebooks 3 and 4 first) |
-# | **writes** | `predictions.parquet`, `figures/`, `metrics.json` |
-# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline about 2 minutes |
+# | **writes** | `predictions.parquet`, `figures/`, `metrics.json`, `grid.json`, `baselines.json` |
+# | **takes** | on 2 CPU cores: smoke about 3 minutes |
 
 # %% tags=["parameters"]
 config = "configs/smoke.yaml"
@@ -25,7 +25,9 @@ from IPython.display import Image
 from damagenet import plots
 from damagenet.config import load
 from damagenet.detect import metrics
+from damagenet.detect.baselines import compare
 from damagenet.detect.evaluate import evaluate
+from damagenet.detect.grid import grid
 
 os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
 settings = load(config)
@@ -107,6 +109,13 @@ plots.slices(table)
 plots.slices(table, "tpr_at_threshold")
 
 # %% [markdown]
+# The edited **area** decides more than anything else. A hair crack covers a few hundred pixels;
+# after a chat app hardly a trace of it is left, and the honest answer is `review`.
+
+# %%
+plots.areas(table)
+
+# %% [markdown]
 # Two numbers sum up the two ways of fooling oneself. The **exchange gap** is the AUC on `full`
 # edits minus that on `exchange`: large means that it recognises decoded pictures, not edits. The
 # **damage bias gap** compares the pairs without damage with the pairs that have it: large means
@@ -127,14 +136,38 @@ table[table.metric.isin(["exchange_gap", "damage_bias_gap"]) & (table.slice == "
 plots.reliability(test)
 
 # %% [markdown]
-# ## Look at the mistakes
+# ## What does the next app do to it?
 #
-# The best and the worst of both classes with their **heatmaps**, bright where the network sees an
-# edit. Ask of every false alarm: what did this person do wrong? Usually the answer is nothing, but
-# for a shiny surface or a busy background.
+# Pictures do not stay as the phone took them. The **channel grid** sends the same test pictures,
+# authentic and doctored alike, on through compression, shrinking, a chat app, a screenshot and an
+# AI upscaler. A row per decoder family shows which traces survive what; the star marks a family
+# that training never saw. AI upscaling writes a decoder's trace over everything, the honest
+# pictures too, so that chance is what a detector of traces must come to there.
 
 # %%
-Image(run / "figures" / "gallery.png")
+sent = grid(run)
+plots.family_channel(pd.DataFrame(sent["rows"]), marked=sent["unseen"]["family"])
+
+# %% [markdown]
+# ## Is it any better than what came before?
+#
+# Three hand-made methods, a linear model on features that were learnt from everyday photos, and a
+# plain classifier on shrunken pictures: the same test pictures, the same intervals. A detector that
+# does not clear them has learnt nothing worth its trouble.
+
+# %%
+compared = compare(run)
+plots.margins(pd.DataFrame(compared["rows"]))
+
+# %% [markdown]
+# ## Look at the mistakes
+#
+# The worst misses and the worst false alarms with their **heatmaps**, bright where the network sees
+# an edit. Ask of every false alarm: what did this person do wrong? Usually the answer is nothing,
+# but for a shiny surface or a busy background.
+
+# %%
+Image(run / "figures" / "mistakes.png")
 
 # %% [markdown]
 # ## What to try next
@@ -142,6 +175,8 @@ Image(run / "figures" / "gallery.png")
 # - `baseline.yaml`, on real photos; then compare slices, not averages.
 # - Lower `evaluate.false_alarm_rate` until you would accept it for yourself as a buyer, and see how
 #   much is still found.
+# - `damagenet protocol configs/protocol.yaml` leaves one decoder family out at a time, with three
+#   seeds: the only numbers that say what an editor of tomorrow will meet.
 # - For each slice that fails, ask whether the training data holds anything like it.
 
 # %%
@@ -149,4 +184,4 @@ assert len(test) and test.score.between(0, 1).all()
 assert not set(test.group_id) & set(scored[scored.split == "val"].group_id)
 assert 0 <= results["review_threshold"] <= results["threshold"] <= 1.000001  # that one: no flag
 assert abs(metrics.auc(test.label.to_numpy(), test.logit.to_numpy()) - value["all", "auc"]) < 1e-6
-assert {"roc", "scores", "reliability", "slices"} <= {f.stem for f in (run / "figures").iterdir()}
+assert {"roc", "mistakes", "channels", "baselines"} <= {f.stem for f in (run / "figures").iterdir()}

@@ -32,7 +32,8 @@ def small(tmp_path, table):
 
 def test_the_stages_are_those_of_the_house_in_their_order():
     assert STAGES == (
-        "products", "build", "audit", "train", "evaluate", "export", "predict", "review"
+        "products", "build", "audit", "train", "evaluate", "grid", "compare-baselines", "protocol",
+        "export", "predict", "review",
     )  # fmt: skip
 
 
@@ -95,6 +96,9 @@ BAD_INPUT = {
     "audit {tmp}/gone": "no such dataset; make it with",
     "audit {tmp}/gone --folds 1": "audit.folds must be at least 2",
     "evaluate {tmp}/empty": "not a run folder; train first",
+    "grid {tmp}/empty": "not a run folder; train first",
+    "compare-baselines {tmp}/empty": "not a run folder; train first",
+    "protocol {small} --data {tmp}/gone": "no such dataset; make it with",
     "export {tmp}/empty": "evaluate first",
     "predict {small} --model {tmp}/gone.onnx": "no such model file",
     "predict {small} --model {small}": "not a model that can be opened",

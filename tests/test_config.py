@@ -1,4 +1,5 @@
 import dataclasses
+from typing import get_args, get_type_hints
 
 import pytest
 from conftest import ROOT
@@ -67,6 +68,7 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(tmp_path, text, hint):
         ("train: {pretrained: 1}", "train.pretrained must be bool"),
         ("build: 3", "build is a section"),
         ("build:", "build is a section"),
+        ("protocol: {seeds: [1, x]}", "protocol.seeds must be int"),
     ],
 )
 def test_a_wrong_type_is_named(tmp_path, text, name):
@@ -77,7 +79,8 @@ def test_a_wrong_type_is_named(tmp_path, text, name):
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("name: a/b", "name"),
+        ("name: ../b", "name"),
+        ("name: /b", "name"),
         ("name: ''", "name"),
         ("build: {long_side: 64}", "build.long_side"),
         ("build: {variants: 0}", "build.variants"),
@@ -89,6 +92,7 @@ def test_a_wrong_type_is_named(tmp_path, text, name):
         ("train: {lr: 0}", "train.lr"),
         ("evaluate: {split: all}", "evaluate.split"),
         ("evaluate: {false_alarm_rate: 0.3}", "evaluate.false_alarm_rate"),
+        ("protocol: {seeds: []}", "protocol.seeds"),
     ],
 )
 def test_values_that_cannot_work_are_refused_at_once(tmp_path, text, name):
@@ -146,7 +150,9 @@ def test_a_config_with_every_field_changed_survives_a_round_trip(tmp_path):
             if dataclasses.is_dataclass(value):
                 values[field.name] = altered(value)
             elif isinstance(value, tuple):
-                values[field.name] = ("ä", "b: c")
+                hint = get_type_hints(type(part))[field.name]
+                kinds = {str: ("ä", "b: c"), int: (3, 0), float: (0.1, 2.0)}
+                values[field.name] = kinds[get_args(hint)[0]]
             elif field.name in fixed:
                 values[field.name] = fixed[field.name]
             elif isinstance(value, float):

@@ -79,6 +79,13 @@ def test_pixel_counts_and_f1_are_those_of_scikit_learn():
     assert metrics.f1(*np.array(counts).T) == pytest.approx(expected)
 
 
+def test_iou_is_f1_over_two_minus_f1_and_undefined_on_authentic_pictures():
+    tp, fp, fn = np.array([[3, 2, 1], [0, 4, 5], [7, 0, 0], [0, 9, 0]]).T
+    found = metrics.iou(tp, fp, fn)
+    f1 = metrics.f1(tp, fp, fn)[:3]
+    assert found[:3] == pytest.approx(f1 / (2 - f1)) and found[0] == 0.5 and np.isnan(found[3])
+
+
 def test_f1_is_undefined_on_authentic_pictures_and_zero_on_missed_ones():
     # tp, fp, fn of: authentic and quiet, authentic with alarms, missed, perfect
     tp, fp, fn = np.array([[0, 0, 0], [0, 9, 0], [0, 0, 5], [5, 0, 0]]).T
@@ -115,37 +122,3 @@ def test_brier_is_that_of_scikit_learn(seed):
     assert metrics.brier(labels, scores) == pytest.approx(
         reference.brier_score_loss(labels, scores)
     )
-
-
-def test_resampling_keeps_groups_whole():
-    groups = np.array(["b", "a", "b", "c", "a", "b"])
-    size = {"a": 2, "b": 3, "c": 1}
-    draws = list(metrics.resample(groups, np.random.default_rng(0), 300))
-    assert len(draws) == 300
-    for at in draws:
-        for name in size:
-            rows = np.sort(at[groups[at] == name])
-            times = len(rows) // size[name]
-            assert rows.tolist() == np.sort(np.tile(np.flatnonzero(groups == name), times)).tolist()
-        assert sum((groups[at] == name).sum() / size[name] for name in size) == 3
-    assert len({tuple(at) for at in draws}) > 5
-    again = list(metrics.resample(groups, np.random.default_rng(0), 300))
-    assert all(np.array_equal(one, other) for one, other in zip(draws, again, strict=True))
-
-
-def test_intervals_cover_95_percent_of_the_defined_values():
-    values = [*np.linspace(0, 1, 1001), float("nan")]
-    assert metrics.interval(values) == pytest.approx((0.025, 0.975))
-    assert np.isnan(metrics.interval([float("nan")])).all()
-
-
-def test_bootstrap_intervals_cover_the_truth():
-    # 200 worlds of 30 products: the interval of a mean must hold 0.5 about 95 times of 100.
-    covered = 0
-    for world in range(200):
-        rng = np.random.default_rng(world)
-        values, groups = rng.random(60), np.arange(60) // 2
-        means = [values[at].mean() for at in metrics.resample(groups, rng, 200)]
-        low, high = metrics.interval(means)
-        covered += low <= 0.5 <= high
-    assert 175 <= covered <= 199

@@ -7,8 +7,9 @@ import pytest
 from conftest import photo, settings
 from matplotlib.figure import Figure
 
-from damagenet import images, plots, runs, sheets
+from damagenet import images, plots, plots_robustness, runs, sheets
 from damagenet.detect import certify
+from damagenet.detect.grid import CHANNELS
 from damagenet.runs import rng_for
 from damagenet.synth import dataset, doctor
 from damagenet.synth.shot import Shot, plan_frame
@@ -58,16 +59,60 @@ def drawn(built, manifest, evaluated, table, scored, rendered):
         "counts": lambda: plots.counts(manifest),
         "picture_sizes": lambda: plots.picture_sizes(products),
         "probes": lambda: plots.probes(audit),
+        "areas": lambda: plots.areas(pd.DataFrame(results["metrics"])),
+        "channel_curves": lambda: plots.channel_curves(sent()),
+        "family_channel": lambda: plots.family_channel(sent(), marked=["taef2"]),
+        "margins": lambda: plots.margins(compared()),
         "crops": lambda: plots.crops(items),
         "base_rates": lambda: plots.base_rates(0.7, 0.05),
         "agreement": lambda: plots.agreement(scored.score, scored.score, ("a", "b"), scored.cell),
     }
 
 
+MODULES = [module.__name__ for module in (plots, plots_robustness, sheets)]
+
+
+def sent():
+    """Rows of a channel grid."""
+    metrics = ("auc", "tpr_at_5", "balanced_accuracy", "pixel_f1_exchange")
+    kinds = [("all", metric) for metric in metrics] + [("taef2", "auc"), ("waifu2x", "auc")]
+    return pd.DataFrame([
+        {"family": family, "channel": name, "metric": metric, "value": 0.9 - 0.01 * i - 0.03 * j,
+         "low": 0.5, "high": 0.95}
+        for i, name in enumerate(CHANNELS) for j, (family, metric) in enumerate(kinds)
+    ])  # fmt: skip
+
+
+def compared():
+    """Rows of a comparison with baselines."""
+    return pd.DataFrame([
+        {"method": method, "slice": part, "metric": "auc", "value": value, "low": value - 0.1,
+         "high": value + 0.05}
+        for method, value in (("this run", 0.9), ("ELA", 0.55)) for part in ("all", "unseen")
+    ])  # fmt: skip
+
+
+def test_the_table_of_families_shows_every_number_and_stars_the_unseen():
+    axis = plots.family_channel(sent(), marked=["taef2"]).axes[0]
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["all", "taef2 *", "waifu2x"]
+    assert [t.get_text() for t in axis.get_xticklabels()] == list(CHANNELS)
+    wide = sent()[sent().metric == "auc"].pivot(index="family", columns="channel", values="value")
+    written = [t.get_text() for t in axis.texts]
+    expected = wide.loc[["all", "taef2", "waifu2x"], list(CHANNELS)].to_numpy().ravel()
+    assert written == [f"{v:.2f}".lstrip("0") for v in expected]
+
+
+def test_curves_begin_with_the_untouched_picture():
+    axes = plots.channel_curves(sent()).axes
+    ticks = [[t.get_text() for t in axis.get_xticklabels()] for axis in axes]
+    assert ticks[0] == ["clean", "95", "90", "80", "70", "60", "50"]
+    assert ticks[1:] == [["clean", "80", "60"], ["clean", "0.75", "0.5", "0.25"]]
+
+
 def public_figures():
     return {
         name for name, value in vars(plots).items()
-        if callable(value) and getattr(value, "__module__", "") in (plots.__name__, sheets.__name__)
+        if callable(value) and getattr(value, "__module__", "") in MODULES
         and value.__annotations__.get("return") == "Figure" and not name.startswith("_")
     }  # fmt: skip
 

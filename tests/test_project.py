@@ -179,7 +179,9 @@ def test_every_module_has_its_tests():
         "raster": "damage", "board": "stiff", "autoencoder": "decoders", "shot": "doctor",
         "edits": "doctor", "duplicates": "audit", "contact_sheet": "card",
         "groups": "products", "align": "compare", "heatmaps": "detector", "metadata": "labels",
-        "page": "review", "signals": "review", "aigc": "labels",
+        "page": "review", "signals": "review", "aigc": "labels", "strict": "config",
+        "handmade": "baselines", "learnt": "baselines", "plots_robustness": "plots",
+        "stages": "cli",
     }  # fmt: skip
     for path in MODULES:
         if path.stem not in ("__init__", "__main__"):

@@ -1,150 +1,19 @@
-"""`damagenet <stage> …`: parse, call the stage, print. Heavy imports wait until their stage."""
+"""`damagenet <stage> …`: parse the command line and call the stage."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from damagenet import BadInput, __version__, config, images
+from damagenet import BadInput, __version__
+from damagenet.stages import STAGES
 
 EXIT = "exit codes: 0 done; 1 the input or the result is bad (the message says how to mend it); " \
        "2 wrong usage"  # fmt: skip
-
-
-def products(args: argparse.Namespace) -> int:
-    """Register photos."""
-    from damagenet.synth import products as stage
-
-    intact, damaged = list(map(Path, args.folders)), list(map(Path, args.damaged))
-    if not intact and not damaged:
-        intact, damaged = stage.default_folders()
-    table, refused = stage.register(intact, damaged, args.workers)
-    stage.save(table, refused, args.out)
-    for item in refused:
-        print(f"refused {item.path}: {item.reason}", file=sys.stderr)
-    counts = table.condition.value_counts().to_dict()
-    print(
-        f"{args.out}: {len(table)} photos ({', '.join(f'{n} {c}' for c, n in counts.items())}), "
-        f"{table.group_id.nunique()} groups, {table.source.nunique()} sources; "
-        f"{len(refused)} refused"
-    )
-    return 0
-
-
-def build(args: argparse.Namespace) -> int:
-    """Build the dataset."""
-    from damagenet.synth import dataset
-
-    out = dataset.build(config.load(args.config, args.overrides), args.out, args.workers)
-    manifest = dataset.read_manifest(out)
-    print(manifest.groupby(["cell", "split"]).size().unstack(fill_value=0).to_string())
-    print(f"{out}: {len(manifest)} pictures")
-    return 0
-
-
-def audit(args: argparse.Namespace) -> int:
-    """Probe the dataset for shortcuts."""
-    from damagenet.synth import audit as stage
-    from damagenet.synth import card
-
-    given = {key: getattr(args, key) for key in ("limit", "pixel_limit", "folds")}
-    given = {key: value for key, value in given.items() if value is not None}
-    config.check(config.Config(audit=config.Audit(**given)), "audit")
-    limits = dataclasses.replace(stage.configured(args.dataset), **given)
-    result = stage.audit(args.dataset, limits, args.workers)
-    print(stage.table(result))
-    print(f"{card.write(args.dataset)}: the dataset in one page")
-    if not result["passed"]:
-        print(
-            f"{args.dataset}: a detector could cheat on this dataset; see the remedies above",
-            file=sys.stderr,
-        )
-    return 0 if result["passed"] else 1
-
-
-def train(args: argparse.Namespace) -> int:
-    """Train a detector."""
-    from damagenet.detect.train import train as stage
-
-    settings = config.load(args.config, args.overrides)
-    stage(settings, args.data, args.resume)
-    return 0
-
-
-def evaluate(args: argparse.Namespace) -> int:
-    """Measure a trained run."""
-    from damagenet.detect.evaluate import evaluate as stage
-
-    result = stage(args.run, args.data)
-    for name, number in result["headline"].items():
-        print(f"{name:<26}{number['value']:.3f}  [{number['low']:.3f}, {number['high']:.3f}]"
-              + (f"  vs {number['negatives']}" if "negatives" in number else ""))  # fmt: skip
-    print(f"{args.run / 'metrics.json'}: all slices; figures in {args.run / 'figures'}")
-    return 0
-
-
-def export(args: argparse.Namespace) -> int:
-    """Write the ONNX file."""
-    from damagenet.detect.export import export as stage
-
-    card = stage(args.run)
-    size = (args.run / "detector.onnx").stat().st_size / 1e6
-    print(
-        f"{args.run / 'detector.onnx'}: {size:.1f} MB, differs from torch by at most "
-        f"{card['parity']['max_difference']:.1e} over {len(card['parity']['shapes'])} sizes"
-    )
-    return 0
-
-
-def predict(args: argparse.Namespace) -> int:
-    """Score photos."""
-    from tqdm import tqdm
-
-    from damagenet.claims import Detector
-    from damagenet.claims import predict as stage
-
-    detector = Detector(args.model, args.threads, args.recheck)
-    paths = images.files_in(args.photos)
-    if not paths:
-        raise BadInput(f"{' '.join(args.photos)}: no photos found; check the path or the pattern")
-    as_json = args.json or not sys.stdout.isatty()
-    failed = 0
-    quiet = not sys.stderr.isatty() or len(paths) == 1
-    for record in stage(tqdm(paths, desc="predict", unit="photo", disable=quiet), detector,
-                        args.heatmaps):  # fmt: skip
-        failed += "error" in record
-        if as_json:
-            print(json.dumps(record, ensure_ascii=False), flush=True)
-        elif "error" in record:
-            tqdm.write(f"error   {record['error']}")
-        else:
-            tqdm.write(f"{record['verdict']:<7} {record['score']:.3f}  {record['path']}")
-    if failed:
-        print(f"{failed} of {len(paths)} files could not be scored", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def review(args: argparse.Namespace) -> int:
-    """Write an evidence report."""
-    from damagenet.claims import Detector
-    from damagenet.claims.review import review as stage
-
-    photos = images.files_in(args.photos)
-    report = stage(photos, args.listing, Detector(args.model, recheck=args.recheck), args.out)
-    print(f"{report['verdict']}: {args.out} and {args.out.with_suffix('.json')}")
-    return 0
-
-
-STAGES = {
-    stage.__name__: stage
-    for stage in (products, build, audit, train, evaluate, export, predict, review)
-}
 
 
 def _count(text: str) -> int:
@@ -228,6 +97,29 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("run", type=Path, metavar="RUN")
     one.add_argument("--data", type=Path, metavar="DATASET")
+
+    one = stage(
+        "grid", "Send test pictures on through other channels -> grid.json, figures/", "runs/demo"
+    )
+    one.add_argument("run", type=Path, metavar="RUN")
+    one.add_argument("--data", type=Path, metavar="DATASET")
+
+    one = stage(
+        "compare-baselines", "Measure simpler methods too -> baselines.json, baselines.md",
+        "runs/demo",
+    )  # fmt: skip
+    one.add_argument("run", type=Path, metavar="RUN")
+    one.add_argument("--data", type=Path, metavar="DATASET")
+
+    one = stage(
+        "protocol", "Leave one decoder family out, in turn -> runs/NAME/protocol.json, .md",
+        "configs/protocol.yaml",
+        "configs/protocol.yaml protocol.families=[taef2] protocol.seeds=[1] --data big/",
+    )  # fmt: skip
+    one.add_argument("config", metavar="CONFIG")
+    one.add_argument("overrides", nargs="*", metavar="key=value")
+    one.add_argument("--data", type=Path, metavar="DATASET", help="default: built where missing")
+    one.add_argument("--workers", type=_count, default=2, metavar="N", help="of the build")
 
     one = stage("export", "Export a run -> detector.onnx, detector.json", "runs/demo")
     one.add_argument("run", type=Path, metavar="RUN")

@@ -6,20 +6,19 @@ errors that name the nearest known key.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import difflib
 import hashlib
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 
 from damagenet import BadInput
+from damagenet.strict import from_dict as from_dict
+from damagenet.strict import to_dict as to_dict
 
 
 @dataclass(frozen=True)
@@ -110,6 +109,36 @@ class Evaluate:
     false_alarm_rate: float = 0.05  # of the flag threshold, on validation photos
     review_rate: float = 0.20  # of the review threshold
     resamples: int = 1000  # bootstrap resamples over product groups
+    grid_pictures: int = 120  # test pictures sent through the channel grid, half of them authentic
+    baseline_pictures: int = 1200  # training pictures of learnt baselines, at most
+    baseline_steps: int = 150  # training steps of the plain classifier, 32 pictures each
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What to reach, least first; only shown beside the results. See `protocol.HEADLINE`."""
+
+    auc_mean: tuple[float, ...] = ()
+    auc_worst: tuple[float, ...] = ()
+    tpr_worst: tuple[float, ...] = ()
+    exchange_gap: tuple[float, ...] = ()
+    damage_bias_gap: tuple[float, ...] = ()
+    pixel_f1_exchange_jpeg80: tuple[float, ...] = ()
+    drop_chat: tuple[float, ...] = ()
+    ece_worst_channel: tuple[float, ...] = ()
+    margin: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Leave one decoder family out, for each of them and several seeds."""
+
+    seeds: tuple[int, ...] = (1, 2, 3)
+    families: tuple[str, ...] = ()  # families to leave out, one at a time; empty = all in the data
+    arms: tuple[str, ...] = ("",)  # `NAME key=value ...`: variants to compare; "" = as it stands
+    grid: bool = True  # send each run through the channel grid
+    baselines: bool = True  # compare each run with the baselines
+    targets: Targets = field(default_factory=Targets)
 
 
 @dataclass(frozen=True)
@@ -132,6 +161,7 @@ class Config:
     train: Train = field(default_factory=Train)
     evaluate: Evaluate = field(default_factory=Evaluate)
     export: Export = field(default_factory=Export)
+    protocol: Protocol = field(default_factory=Protocol)
 
     @property
     def run_dir(self) -> Path:
@@ -159,54 +189,36 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise BadInput(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise BadInput(f"{path}: must hold `key: value` lines")
-    for override in overrides:
-        key, mark, text = override.partition("=")
+    return _overridden(values, overrides, str(path))
+
+
+def override(config: Config, overrides: Sequence[str]) -> Config:
+    """A config with `section.key=value` overrides applied.
+
+    Raises:
+        BadInput: As `load`.
+    """
+    return _overridden(to_dict(config), overrides, " ".join(overrides) or "config")
+
+
+def _overridden(values: dict[str, Any], overrides: Sequence[str], where: str) -> Config:
+    for item in overrides:
+        key, mark, text = item.partition("=")
         if not mark:
-            raise BadInput(f"{override!r}: overrides look like build.long_side=256")
+            raise BadInput(f"{item!r}: overrides look like build.long_side=256")
         *sections, last = key.strip().split(".")
         target = values
         for section in sections:
             target = target.setdefault(section, {})
             if not isinstance(target, dict):
-                raise BadInput(f"{override!r}: {section!r} is not a section")
+                raise BadInput(f"{item!r}: {section!r} is not a section")
         try:
             target[last] = yaml.safe_load(text) if text else ""
         except yaml.YAMLError:
-            raise BadInput(f"{override!r}: the value is not valid YAML; quote it") from None
-    config: Config = from_dict(Config, values, str(path))
-    check(config, str(path))
+            raise BadInput(f"{item!r}: the value is not valid YAML; quote it") from None
+    config: Config = from_dict(Config, values, where)
+    check(config, where)
     return config
-
-
-def from_dict(kind: type, values: Mapping[str, Any], where: str, prefix: str = "") -> Any:  # noqa: ANN401
-    """Build a config dataclass from nested mappings, strictly."""
-    hints = get_type_hints(kind)
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), list(hints), 1)
-            guess = f"did you mean {prefix}{near[0]!s}?" if near else f"known: {', '.join(hints)}"
-            raise BadInput(f"{where}: unknown key {prefix}{key}; {guess}")
-        result[key] = _convert(hints[key], value, where, f"{prefix}{key}")
-    return kind(**result)
-
-
-def _convert(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: ANN401
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise BadInput(f"{where}: {name} is a section and needs keys below it")
-        return from_dict(hint, value, where, f"{name}.")  # type: ignore[arg-type]
-    if hint == tuple[str, ...]:
-        items = value if isinstance(value, list | tuple) else [value] if value else []
-        return tuple(str(item) for item in items)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        with contextlib.suppress(ValueError):
-            value = float(value)
-    if type(value) is not hint or (hint is float and not math.isfinite(value)):
-        raise BadInput(f"{where}: {name} must be {hint.__name__}, not {value!r}")
-    return value
 
 
 def check(config: Config, where: str = "config") -> None:
@@ -217,7 +229,7 @@ def check(config: Config, where: str = "config") -> None:
     """
     build, train = config.build, config.train
     rules: list[tuple[str, bool, str]] = [
-        ("name", bool(config.name) and "/" not in config.name, "a folder name"),
+        ("name", all(part.strip(".") for part in config.name.split("/")), "a folder name"),
         ("build.long_side", build.long_side >= 128, "at least 128"),
         ("build.variants", build.variants >= 1, "at least 1"),
         ("build.validation", 0 < build.validation < 1, "between 0 and 1"),
@@ -255,16 +267,15 @@ def check(config: Config, where: str = "config") -> None:
             0 < config.evaluate.false_alarm_rate < config.evaluate.review_rate < 1,
             "above 0 and below evaluate.review_rate",
         ),
+        ("evaluate.grid_pictures", config.evaluate.grid_pictures >= 2, "at least 2"),
+        ("evaluate.baseline_pictures", config.evaluate.baseline_pictures >= 2, "at least 2"),
+        ("evaluate.baseline_steps", config.evaluate.baseline_steps >= 1, "at least 1"),
+        ("protocol.seeds", len(config.protocol.seeds) > 0, "a list of whole numbers"),
+        ("protocol.arms", len(config.protocol.arms) > 0, 'a list; [""] = the config as it is'),
     ]
     for name, holds, wanted in rules:
         if not holds:
             raise BadInput(f"{where}: {name} must be {wanted}")
-
-
-def to_dict(config: object) -> dict[str, Any]:
-    """A config as plain JSON types."""
-    result: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))  # type: ignore[call-overload]
-    return result
 
 
 def dump(config: Config) -> str:

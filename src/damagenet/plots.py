@@ -1,6 +1,7 @@
 """Figures from arrays and tables. Every function returns a Figure and shows nothing.
 
-Here are the figures made of numbers; those made of pictures come from `sheets`.
+Here are the figures made of numbers; those of a detector's reach come from `plots_robustness`, and
+those made of pictures from `sheets`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
+from damagenet.plots_robustness import areas as areas
+from damagenet.plots_robustness import channel_curves as channel_curves
+from damagenet.plots_robustness import family_channel as family_channel
+from damagenet.plots_robustness import margins as margins
 from damagenet.sheets import CELL_COLOURS as CELL_COLOURS
 from damagenet.sheets import contact_sheet as contact_sheet
 from damagenet.sheets import crops as crops

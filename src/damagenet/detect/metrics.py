@@ -1,8 +1,10 @@
-"""Pure metrics on arrays: counts first, then scores. Label and mask: 1 = doctored."""
+"""Pure metrics on arrays: counts first, then scores. Label and mask: 1 = doctored.
+
+`bootstrap` holds the same metrics for many resamples at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,7 @@ Ints = NDArray[np.integer[Any]]
 
 
 def auc(labels: Ints, scores: Floats) -> float:
-    """Area under the ROC curve (Mann-Whitney U, ties count half); NaN with one class only.
-
-    Plain NumPy, since the bootstrap calls it a hundred thousand times.
-    """
+    """Area under the ROC curve (Mann-Whitney U, ties count half); NaN with one class only."""
     doctored, authentic = scores[labels == 1], np.sort(scores[labels == 0])
     if not len(doctored) or not len(authentic):
         return float("nan")
@@ -77,6 +76,12 @@ def f1(tp: Ints, fp: Ints, fn: Ints) -> Floats:
     return np.where(tp + fn > 0, 2 * tp / np.maximum(2 * tp + fp + fn, 1), np.nan)
 
 
+def iou(tp: Ints, fp: Ints, fn: Ints) -> Floats:
+    """Intersection over union per picture; NaN where nothing is doctored."""
+    tp, fp, fn = (np.asarray(x, float) for x in (tp, fp, fn))
+    return np.where(tp + fn > 0, tp / np.maximum(tp + fp + fn, 1), np.nan)
+
+
 def expected_calibration_error(labels: Ints, scores: Floats, bins: int = 15) -> float:
     """Mean gap between score and frequency over equal-width bins, weighted by count.
 
@@ -103,24 +108,3 @@ def clopper_pearson(hits: int, n: int, confidence: float = 0.95) -> tuple[float,
     low = 0.0 if hits == 0 else float(stats.beta.ppf(tail, hits, n - hits + 1))
     high = 1.0 if hits == n else float(stats.beta.ppf(1 - tail, hits + 1, n - hits))
     return low, high
-
-
-def resample(
-    groups: NDArray[Any], rng: np.random.Generator, resamples: int
-) -> Iterator[NDArray[np.intp]]:
-    """Row indices of bootstrap samples that draw whole product groups with replacement."""
-    _, inverse = np.unique(groups, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(inverse))[:-1])
-    for _ in range(resamples):
-        drawn = rng.integers(len(members), size=len(members))
-        yield np.concatenate([members[g] for g in drawn])
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % percentile interval of the defined values; NaN when there are none."""
-    finite = np.asarray(values, float)[np.isfinite(values)]
-    if not len(finite):
-        return float("nan"), float("nan")
-    low, high = np.quantile(finite, [0.025, 0.975])
-    return float(low), float(high)
