@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -21,8 +22,8 @@ from damagenet.detect import train as loop
 from damagenet.detect.loader import Twins
 from damagenet.synth import dataset
 
-STEPS = 24  # of one turn; the first third is start-up and does not count
-TURNS = 3
+STEPS = 30  # of one turn, start-up included
+TURNS = 4
 
 
 def bare(settings: config.Train, items: Twins) -> float:
@@ -37,30 +38,33 @@ def bare(settings: config.Train, items: Twins) -> float:
         torch.utils.data.default_collate([items[step * size + i] for i in range(size)])
         for step in range(STEPS)
     ]
-    for step, batch in enumerate(batches):
-        if step == STEPS // 3:
-            start = time.perf_counter()
+    start = time.perf_counter()
+    for batch in batches:
         optimizer.zero_grad(set_to_none=True)
         doctored = batch["label"].sum().clamp(min=1).to(device)
         loop._loss(network, batch, settings, device, dtype, doctored).backward()
         optimizer.step()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return (STEPS - STEPS // 3) * size / (time.perf_counter() - start)
+    return STEPS * size / (time.perf_counter() - start)
 
 
 def real(experiment: config.Config, folder: Path, run: Path) -> tuple[float, float]:
-    """Pairs a second of `damagenet train` between evaluations, and its share of waiting."""
+    """Pairs a second of `damagenet train` before its evaluation, and its share of waiting."""
     (run / checkpoint.NAME).unlink(missing_ok=True)
     loop.train(replace(experiment, name=f"{run.parent.name}/{run.name}"), folder)
-    log = pd.read_csv(run / "train.csv").iloc[1:]
-    return len(log) / (1 / log.pairs_per_s).sum(), log.wait.mean()
+    (row,) = pd.read_csv(run / "train.csv").to_dict("records")
+    return row["pairs_per_s"], row["wait"]
 
 
 def measure(row: Callable[..., dict[str, object]], arguments: list[str]) -> list[dict[str, object]]:
-    """Rows for docs/bench.csv; turns alternate, since the machine may be busy with other work."""
+    """Rows for docs/bench.csv.
+
+    The machine may be busy with other work: each turn of the loop is held against the mean of the
+    bare ones before and after it.
+    """
     experiment = config.load(arguments[0] if arguments else "configs/baseline.yaml")
-    settings = replace(experiment.train, steps=STEPS, eval_every=STEPS // 3, patience=STEPS)
+    settings = replace(experiment.train, steps=STEPS, eval_every=STEPS)
     experiment = replace(experiment, train=settings)
     floors, loops, waits = [], [], []
     Path("runs").mkdir(exist_ok=True)
@@ -73,12 +77,14 @@ def measure(row: Callable[..., dict[str, object]], arguments: list[str]) -> list
         rows = rows[rows.family != settings.holdout_family]
         items = Twins(folder, rows, settings, experiment.seed, STEPS * settings.pairs)
         torch.set_num_threads(settings.threads)
+        floors.append(bare(settings, items))
         for _ in range(TURNS):
-            floors.append(bare(settings, items))
             speed, wait = real(experiment, folder, Path(place) / "run")
             loops.append(speed)
             waits.append(wait)
-    ratios = [one / floor for one, floor in zip(loops, floors, strict=True)]
+            floors.append(bare(settings, items))
+    around = [(one + other) / 2 for one, other in pairwise(floors)]
+    ratios = [one / floor for one, floor in zip(loops, around, strict=True)]
     print(f"{experiment.name}: {settings.encoder}, {settings.pairs} pairs of {settings.crop} px",
           file=sys.stderr)  # fmt: skip
     return [
