@@ -78,7 +78,8 @@ def draw(source: Path, rng: np.random.Generator, settings: config.Build) -> list
     samples = []
     for recipe in doctor.plan(rng, shot, "intact", "", settings)[:3]:
         samples.append(doctor.render(shot, recipe))
-        Image.fromarray(samples[-1].mask).save(io.BytesIO(), "PNG")
+        images.mask_bytes(samples[-1].mask)
+        images.mask_bytes(samples[-1].intended)
     return samples
 
 

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -139,6 +140,14 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(data)
     temporary.replace(path)
+
+
+def mask_bytes(mask: Array) -> bytes:
+    """A mask, uint8 `[h, w]` of 0 and 255, as a PNG of one bit a pixel.
+
+    Written by OpenCV: a fifth of Pillow's time, and most of what saving a small picture costs.
+    """
+    return cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_BILEVEL, 1])[1].tobytes()
 
 
 def write(path: str | Path, image: Array, **options: object) -> None:

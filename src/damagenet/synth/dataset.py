@@ -206,8 +206,8 @@ def _save(
     data = sample.file
     if config.label_files and sample.label:
         data = aigc.label_bytes(data)
-    images.write(out / "masks" / f"{name}.png", sample.mask)
-    images.write(out / "intended" / f"{name}.png", sample.intended)
+    images.write_bytes(out / "masks" / f"{name}.png", images.mask_bytes(sample.mask))
+    images.write_bytes(out / "intended" / f"{name}.png", images.mask_bytes(sample.intended))
     images.write_bytes(out / "images" / f"{name}.jpg", data)
     height, width = sample.mask.shape
     return {

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from damagenet.synth.scaling import resized
+
 Floats = NDArray[np.float32]
 
 WORKING_SIZE = 80
@@ -101,7 +103,7 @@ def foreground(image: NDArray[np.uint8]) -> Floats:
 def _shrunk(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     scale = min(1.0, longest / max(image.shape))
     size = [max(8, round(side * scale)) for side in image.shape[1::-1]]
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return resized(image, size)
 
 
 def _grey(image: NDArray[np.uint8]) -> Floats:
@@ -263,8 +265,8 @@ def light_angle(linear: Floats, inside: Floats) -> float:
     """
     shrink = min(1.0, WORKING_SIZE / max(inside.shape))
     size = max(8, round(inside.shape[1] * shrink)), max(8, round(inside.shape[0] * shrink))
-    small = cv2.resize(linear, size, interpolation=cv2.INTER_AREA)
-    weight = cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
+    small = resized(linear, size)
+    weight = resized(inside, size)
     radius = max(1.0, float(np.sqrt(weight.sum() / np.pi)))
     # Normalised blur: the background must not bleed into the object.
     blurred = cv2.GaussianBlur(small.mean(-1) * weight, (0, 0), radius / 10)

@@ -11,12 +11,9 @@ import numpy as np
 
 from damagenet.images import Array
 from damagenet.synth.ink import letters, paint
+from damagenet.synth.scaling import resized
 
 Step = dict[str, Any]
-KERNELS = {
-    "area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC,
-    "lanczos": cv2.INTER_LANCZOS4,
-}  # fmt: skip
 
 _TITLES = {
     "viewer": ("Today", "Yesterday", "Monday", "12 March", "Camera roll", "2 of 5", "IMG_2041"),
@@ -64,8 +61,6 @@ def screenshot(image: Array, masks: Sequence[Array], step: Step) -> tuple[Array,
     width = max(64, round(image.shape[1] * step["factor"]))
     shown = max(48, round(width * (1 - 2 * step["margin"])))
     size = [shown, max(48, round(image.shape[0] * shown / image.shape[1]))]
-    kernel = KERNELS[step["kernel"]]
-    shrink = cv2.INTER_AREA if shown < image.shape[1] else cv2.INTER_LINEAR
     u = width / 390  # the point, the unit in which phones lay out
     above, below = (round(gap * width) for gap in step["gap"])
     bars = {"viewer": (44, 84), "chat": (44, 76), "order": (44, 92)}[step["layout"]]
@@ -78,11 +73,11 @@ def screenshot(image: Array, masks: Sequence[Array], step: Step) -> tuple[Array,
     ground, front = (_DARK, _LIGHT) if step["dark"] else (_LIGHT, _DARK)
     canvas = np.full((height, width, 3), ground, np.uint8)
     place = np.s_[top : top + size[1], left : left + shown]
-    canvas[place] = cv2.resize(image, size, interpolation=kernel)
+    canvas[place] = resized(image, size, step["kernel"])
     moved = []
     for mask in masks:
         moved.append(np.zeros((height, width), np.uint8))
-        moved[-1][place] = cv2.resize(mask, size, interpolation=shrink)
+        moved[-1][place] = resized(mask, size)
     grey = tuple((2 * a + 3 * b) // 5 for a, b in zip(front, ground, strict=True))
     for i, line in enumerate(step["lines"]):
         y = top + size[1] + (i + 0.5) * round(30 * u) + 2 * u

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import cv2
 import numpy as np
 
 from damagenet.images import Array
 from damagenet.synth import capture, damage
 from damagenet.synth.edits import Region
 from damagenet.synth.foreground import Floats, foreground
+from damagenet.synth.scaling import resized
 
 Recipe = dict[str, Any]
 """cell, kind, severity, frame, camera, damage, edit, channel; all plain JSON."""
@@ -96,5 +96,5 @@ def framed(photo: Array, frame: dict[str, Any]) -> Array:
     factor = frame["long_side"] / max(height, width)
     if factor < 1:
         size = (max(64, round(width * factor)), max(64, round(height * factor)))
-        photo = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
+        photo = resized(photo, size)
     return np.ascontiguousarray(photo)

@@ -19,6 +19,7 @@ from damagenet.synth import raster
 from damagenet.synth.foreground import Floats
 from damagenet.synth.layer import Layer
 from damagenet.synth.raster import Path
+from damagenet.synth.scaling import resized
 
 __all__ = ["Canvas", "Layer", "Path", "Spot", "outline"]
 
@@ -190,8 +191,8 @@ class Spot:
         """Smooth brightness `[h, w]` of the surface relative to that at the damage's centre."""
         shrink = max(1, round(0.02 / self.pixel))
         size = -(-self.x.size // shrink), -(-self.y.size // shrink)
-        weight = cv2.resize(self.inside, size, interpolation=cv2.INTER_AREA) + np.float32(1e-3)
-        light = cv2.resize(self.surface, size, interpolation=cv2.INTER_AREA).mean(-1)
+        weight = resized(self.inside, size) + np.float32(1e-3)
+        light = resized(self.surface, size).mean(-1)
         sigma = 0.12 / self.pixel / shrink
         light, mass = (cv2.GaussianBlur(part, (0, 0), sigma) for part in (light * weight, weight))
         smooth = np.clip(light / mass / max(float(self.base.mean()), 1e-3), 0.6, 1.5)
