@@ -23,6 +23,7 @@ import cv2
 import joblib
 import numpy as np
 import pandas as pd
+from joblib.externals.loky import process_executor
 from tqdm.auto import tqdm
 
 from damagenet import BadInput, aigc, images, runs
@@ -166,6 +167,8 @@ def _unit(
 ) -> None:
     """All pictures of one product and variant; the part file is written last."""
     cv2.setNumThreads(1)  # workers share the cores already
+    # Beside psutil, joblib takes 300 MB of decoders for a leak, and starts the worker anew.
+    process_executor._MAX_MEMORY_LEAK_SIZE = 1 << 62
     start = time.process_time()
     try:
         lines, skipped = _render(out, row, variant, seed, split, config), ""

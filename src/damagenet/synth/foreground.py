@@ -10,7 +10,7 @@ from damagenet.synth.scaling import resized
 
 Floats = NDArray[np.float32]
 
-WORKING_SIZE = 80
+WORKING_SIZE = 56
 """Longer side, in pixels, at which the object is searched: outlines survive, minutes do not."""
 
 GUIDE_SIZE = 256

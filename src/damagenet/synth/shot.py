@@ -70,10 +70,20 @@ class Shot:
             return self.image
         key = json.dumps([camera, drawn])
         if key not in self._made:
-            scene = damage.composite(self.scene, self.layer(drawn)) if drawn else self.scene
-            self._made[key] = capture.expose(scene, camera)
+            self._made[key] = capture.stored(self._taken(camera, drawn), camera)
         photo: Array = self._made[key]
         return photo
+
+    def _taken(self, camera: Recipe, drawn: Recipe | None) -> Array:
+        """The same before the camera's JPEG; damage is taken anew within its surroundings only."""
+        key = f"taken {json.dumps(camera)}"
+        if key not in self._made:
+            self._made[key] = capture.taken(self.scene, camera)
+        photo: Array = self._made[key]
+        if drawn is None:
+            return photo
+        layer = self.layer(drawn)
+        return capture.retaken(photo, damage.composite(self.scene, layer), camera, layer.window)
 
 
 def plan_frame(rng: np.random.Generator, long_side: int) -> dict[str, Any]:
