@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 WORKING_SIZE = 56
 """Longer side, in pixels, at which the object is searched: outlines survive, minutes do not."""
 
-GUIDE_SIZE = 256
+GUIDE_SIZE = 192
 """Longer side, in pixels, at which outlines are found; the picture itself sharpens them."""
 
 SHADES = ((0.8, 4.0),)
@@ -94,9 +94,9 @@ def foreground(image: NDArray[np.uint8]) -> Floats:
     radius = round(1.5 * max(medium.shape) / max(small.shape)) + 1
     # 0.5 stays on the outline; the factor narrows what is left of the blur.
     slope, offset = (2 * part for part in _guided(soft, _grey(medium), radius))
+    offset -= np.float32(0.5)
     slope, offset = (cv2.resize(part, (width, height)) for part in (slope, offset))
-    snapped = slope * _grey(image)
-    snapped += offset - np.float32(0.5)
+    snapped = cv2.add(cv2.multiply(slope, _grey(image)), offset)
     return np.asarray(np.clip(snapped, 0, 1, out=snapped), np.float32)
 
 
@@ -107,7 +107,7 @@ def _shrunk(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
 
 
 def _grey(image: NDArray[np.uint8]) -> Floats:
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) * np.float32(1 / 255)
+    return cv2.multiply(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 1 / 255, dtype=cv2.CV_32F)
 
 
 def _guided(field: Floats, guide: Floats, radius: int) -> tuple[Floats, Floats]:
@@ -182,21 +182,27 @@ def _contrast(lab: Floats, rim: int) -> tuple[Floats, NDArray[np.bool_]]:
     centre = (slice(height * 3 // 10, height * 7 // 10), slice(width * 3 // 10, width * 7 // 10))
     nearest = np.full((height, width), np.inf, np.float32)
     cut_off = np.zeros((height, width), bool)
-    seen: list[Floats] = []
-    for colour in around:
-        if any(np.abs(colour - other).max() < 3 for other in seen):
+    apart = np.abs(around[:, None] - around).max(-1)
+    shares = (((around[:, None] - around) ** 2).sum(-1) < CLOSE**2).mean(-1)
+    seen: list[int] = []
+    for index, colour in enumerate(around):
+        if seen and apart[index, seen].min() < 3:
             continue
-        seen.append(colour)
-        plain = cv2.transform((lab - colour) ** 2, np.ones((1, 3), np.float32))
-        share = (((around - colour) ** 2).sum(-1) < CLOSE**2).mean()
-        if share < 0.3 and (plain[centre] < CLOSE**2).mean() > 0.5:
+        seen.append(index)
+        plain = _apart(lab, colour)
+        if shares[index] < 0.3 and (plain[centre] < CLOSE**2).mean() > 0.5:
             cut_off |= plain < CLOSE**2
             continue
-        nearest = np.minimum(nearest, plain)
+        cv2.min(nearest, plain, nearest)
         for shade, penalty in SHADES:
-            shadow = cv2.transform((lab - colour * shade) ** 2, np.ones((1, 3), np.float32))
-            nearest = np.minimum(nearest, shadow + np.float32(penalty**2))
+            cv2.min(nearest, _apart(lab, colour * shade) + np.float32(penalty**2), nearest)
     return np.sqrt(nearest), cut_off
+
+
+def _apart(lab: Floats, colour: Floats) -> Floats:
+    """Squared distance `[h, w]` of every colour from one."""
+    off = cv2.subtract(lab, (*colour.tolist(), 0))
+    return np.asarray(cv2.transform(cv2.multiply(off, off), np.ones((1, 3), np.float32)))
 
 
 def _enclosed(lab: Floats) -> Floats:
@@ -210,11 +216,11 @@ def _enclosed(lab: Floats) -> Floats:
     level = np.full(steps.shape, np.inf, np.float32)
     level[[0, -1]], level[:, [0, -1]] = steps[[0, -1]], steps[:, [0, -1]]
     for _ in range(sum(steps.shape)):
-        lower = np.maximum(cv2.erode(level, kernel), steps)
+        lower = cv2.max(cv2.erode(level, kernel), steps)
         if np.array_equal(lower, level):
             break
         level = lower
-    return level
+    return np.asarray(level)
 
 
 def _central_component(
