@@ -109,7 +109,7 @@ def to_rgb(picture: Image.Image) -> Array:
     """Decode an open Pillow picture as `read` does."""
     picture.seek(0)
     picture.load()
-    picture = ImageOps.exif_transpose(picture)
+    ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture, dtype=np.float64)
         deep = picture.mode.startswith("I;16") or values.max(initial=0) > 255
@@ -120,7 +120,7 @@ def to_rgb(picture: Image.Image) -> Array:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, picture)
-    return np.array(picture.convert("RGB"))
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def read_mask(path: str | Path) -> Array:

@@ -244,9 +244,8 @@ def develop(
     window = window or (slice(0, scene.shape[0]), slice(0, scene.shape[1]))
     size = (scene.shape[0], scene.shape[1])
     light = cv2.GaussianBlur(
-        scene[window], (5, 5), camera["blur"],
-        borderType=cv2.BORDER_REFLECT_101 | cv2.BORDER_ISOLATED,
-    )  # fmt: skip
+        scene[window], (5, 5), camera["blur"], borderType=cv2.BORDER_REFLECT_101
+    )
     # A window starts at an even row and column, so the phase stays.
     raw = sensor.mosaic(cv2.transform(light, colours), camera["phase"])
     raw = sensor.sense(raw, camera, window, size)

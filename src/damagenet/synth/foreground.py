@@ -145,12 +145,12 @@ def _object(small: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     border[rim:-rim, rim:-rim] = False
     distance, cut_off = _contrast(lab, rim)
     around = border & ~cut_off if (border & ~cut_off).any() else border
-    busy = float(np.quantile(distance[around], 0.9))
+    busy = quantile(distance[around], 0.9)
     # More than plainly different does not make it more of an object: prints outshine shirts.
     contrast = np.clip(distance - busy, 0, PLAIN)
     # What looks through a handle is enclosed as well, but has the very colour of the background.
     enclosed = _enclosed(lab) * np.minimum(distance / 2, 1)
-    enclosed = np.maximum(enclosed - np.quantile(enclosed[around], 0.9), 0)
+    enclosed = np.maximum(enclosed - np.float32(quantile(enclosed[around], 0.9)), 0)
     raw = contrast + ENCLOSED * np.minimum(enclosed, 8)
     evidence = np.clip(4 * raw * np.sqrt(_centrality((height, width))), 0, 255)
     level, _ = cv2.threshold(evidence.astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
@@ -182,6 +182,13 @@ def _contrast(lab: Floats, rim: int) -> tuple[Floats, NDArray[np.bool_]]:
     centre = (slice(height * 3 // 10, height * 7 // 10), slice(width * 3 // 10, width * 7 // 10))
     nearest = np.full((height, width), np.inf, np.float32)
     cut_off = np.zeros((height, width), bool)
+    squares = cv2.transform(lab * lab, np.ones((1, 3), np.float32))
+
+    def apart_from(colour: Floats) -> Floats:
+        """Squared distance `[h, w]` of every colour from one, by the binomial formula."""
+        mixed = cv2.transform(lab, np.array([[*(-2 * colour), colour @ colour]], np.float32))
+        return np.maximum(squares + mixed, 0)
+
     apart = np.abs(around[:, None] - around).max(-1)
     shares = (((around[:, None] - around) ** 2).sum(-1) < CLOSE**2).mean(-1)
     seen: list[int] = []
@@ -189,20 +196,20 @@ def _contrast(lab: Floats, rim: int) -> tuple[Floats, NDArray[np.bool_]]:
         if seen and apart[index, seen].min() < 3:
             continue
         seen.append(index)
-        plain = _apart(lab, colour)
+        plain = apart_from(colour)
         if shares[index] < 0.3 and (plain[centre] < CLOSE**2).mean() > 0.5:
             cut_off |= plain < CLOSE**2
             continue
         cv2.min(nearest, plain, nearest)
         for shade, penalty in SHADES:
-            cv2.min(nearest, _apart(lab, colour * shade) + np.float32(penalty**2), nearest)
+            cv2.min(nearest, apart_from(colour * shade) + np.float32(penalty**2), nearest)
     return np.sqrt(nearest), cut_off
 
 
-def _apart(lab: Floats, colour: Floats) -> Floats:
-    """Squared distance `[h, w]` of every colour from one."""
-    off = cv2.subtract(lab, (*colour.tolist(), 0))
-    return np.asarray(cv2.transform(cv2.multiply(off, off), np.ones((1, 3), np.float32)))
+def quantile(values: Floats, share: float) -> float:
+    """The value below which a share of all values lies; a tenth of the time of NumPy's."""
+    rank = round(share * (values.size - 1))
+    return float(np.partition(values, rank, axis=None)[rank])
 
 
 def _enclosed(lab: Floats) -> Floats:
@@ -215,9 +222,9 @@ def _enclosed(lab: Floats) -> Floats:
     steps = cv2.morphologyEx(lab, cv2.MORPH_GRADIENT, kernel).max(-1)
     level = np.full(steps.shape, np.inf, np.float32)
     level[[0, -1]], level[:, [0, -1]] = steps[[0, -1]], steps[:, [0, -1]]
-    for _ in range(sum(steps.shape)):
+    for turn in range(sum(steps.shape)):
         lower = cv2.max(cv2.erode(level, kernel), steps)
-        if np.array_equal(lower, level):
+        if turn % 8 == 7 and np.array_equal(lower, level):
             break
         level = lower
     return np.asarray(level)

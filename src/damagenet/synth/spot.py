@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damagenet.synth import raster
-from damagenet.synth.foreground import Floats
+from damagenet.synth.foreground import Floats, quantile
 from damagenet.synth.layer import Layer
 from damagenet.synth.raster import Path
 from damagenet.synth.scaling import resized
@@ -245,9 +245,10 @@ class Canvas:
         base = np.median(surface, axis=0).astype(np.float32)
         sparse = max(1, max(height, width) // 64)
         bright = self.linear[::sparse, ::sparse].reshape(-1, 3)
-        grey = np.float32(np.quantile(bright.mean(-1), 0.9))
+        grey = np.float32(quantile(bright.mean(-1), 0.9))
         # Half of the picture's own cast: the brightest colour may be paint instead of light.
-        cast = np.quantile(bright, 0.95, axis=0) / max(float(np.quantile(bright, 0.95)), 1e-3)
+        cast = np.array([quantile(part, 0.95) for part in bright.T])
+        cast /= max(quantile(bright, 0.95), 1e-3)
         white = np.clip(np.maximum(grey, base.mean()) * (0.5 + 0.5 * cast), 0.05, 0.9)
         light = float(self.recipe["light"])
         return Spot(
