@@ -12,7 +12,6 @@ import numpy as np
 
 from damagenet.synth import raster, textures
 from damagenet.synth.board import add_fold, fibre, worn_edges
-from damagenet.synth.scaling import resized
 from damagenet.synth.soils import absorbed, tinted
 from damagenet.synth.spot import Canvas, Layer, Path, outline
 from damagenet.synth.strokes import inner_colour
@@ -172,7 +171,7 @@ def _corner(canvas: Canvas) -> tuple[float, float, float]:
     height, width = canvas.inside.shape
     shrink = min(1.0, OUTLINE_SIZE / max(height, width))
     size = max(2, round(width * shrink)), max(2, round(height * shrink))
-    small = resized(canvas.inside, size) > 0.5
+    small = cv2.resize(canvas.inside, size, interpolation=cv2.INTER_AREA) > 0.5
     at = np.array([canvas.recipe["x"] * size[0], canvas.recipe["y"] * size[1]])
     contours, _ = cv2.findContours(small.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
