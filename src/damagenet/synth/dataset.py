@@ -214,14 +214,9 @@ def _save(
     images.write_bytes(out / "images" / f"{name}.jpg", data)
     height, width = sample.mask.shape
     return {
-        "image": f"images/{name}.jpg",
-        "mask": f"masks/{name}.png",
-        "label": sample.label,
-        "cell": recipe["cell"],
-        "split": split,
-        "product_id": row["product_id"],
-        "group_id": row["group_id"],
-        "category": row["category"],
+        "image": f"images/{name}.jpg", "mask": f"masks/{name}.png", "label": sample.label,
+        "cell": recipe["cell"], "split": split, "product_id": row["product_id"],
+        "group_id": row["group_id"], "category": row["category"],
         "kind": recipe["kind"],
         "method": edit.get("method", "none"),
         "topology": edit.get("topology", "none"),
@@ -230,10 +225,9 @@ def _save(
         "area": round(float((sample.mask > 0).mean()), 6),
         "recipe": json.dumps(recipe, sort_keys=True),
         "channel": json.dumps(recipe["channel"], sort_keys=True),
-        "width": width,
-        "height": height,
+        "width": width, "height": height,
         "sha256": hashlib.sha256(data).hexdigest(),
-    }
+    }  # fmt: skip
 
 
 def check_classes(manifest: pd.DataFrame) -> None:
