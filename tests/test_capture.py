@@ -293,3 +293,18 @@ def test_damage_before_the_lens_goes_through_the_camera_and_changes_nothing_far_
         assert changed[52:58, 73:87].mean() > 25
         changed[8:112, 24:136] = 0  # as far as filters and JPEG blocks reach
         assert changed.max() == 0  # the same noise, the same pattern, the same JPEG grid
+
+
+@pytest.mark.parametrize("shape", [(240, 321), (203, 306)])
+@pytest.mark.parametrize("window", [np.s_[90:112, 140:171], np.s_[0:30, 275:306]], ids=str)
+def test_a_part_taken_anew_is_what_the_whole_would_be(shape, window):
+    scene = unprocess(photo(*shape))
+    hurt = scene.copy()
+    hurt[window] *= np.float32(0.3)
+    for drawn in cameras(12):
+        before, whole = capture.taken(scene, drawn), capture.taken(hurt, drawn)
+        kept = before.copy()
+        part = capture.retaken(before, hurt, drawn, window)
+        off = np.abs(part.astype(int) - whole)
+        assert off.max() <= 2 and (off > 0).mean() < 1e-3
+        assert np.abs(part.astype(int) - before).max() > 20 and np.array_equal(before, kept)

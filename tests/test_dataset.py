@@ -1,3 +1,4 @@
+import inspect
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import FAMILIES, SETTINGS, pictures_in, rewrite, settings, tree
+from joblib.externals.loky import process_executor
 
 from damagenet import BadInput, config, images, runs
 from damagenet.claims.labels import read_labels
@@ -131,6 +133,13 @@ def test_the_card_tells_how_the_dataset_came_about(built, manifest, table):
 def test_two_workers_make_the_bytes_that_one_makes(built, table, tmp_path):
     again = build(settings(products={"table": str(table)}), tmp_path / "two", workers=2)
     assert made(again) == made(built)
+
+
+def test_a_worker_may_hold_decoders_without_being_taken_for_a_leak(built):
+    """joblib reads this limit after every job, and restarts a worker that grew by more."""
+    source = inspect.getsource(process_executor._process_worker)
+    assert "_MAX_MEMORY_LEAK_SIZE" in source
+    assert process_executor._MAX_MEMORY_LEAK_SIZE > 1 << 40
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -263,3 +263,13 @@ def test_reading_agrees_with_pillow_on_a_real_photo():
     data = encoded(photo(), "JPEG", quality=90)
     expected = np.array(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
     assert np.array_equal(images.read(data), expected)
+
+
+def test_a_mask_is_stored_in_one_bit_a_pixel_and_comes_back(tmp_path):
+    mask = np.zeros((37, 53), np.uint8)
+    mask[5:20, 7:50] = 255
+    for stored in (mask, np.zeros_like(mask), np.full_like(mask, 255)):
+        images.write_bytes(tmp_path / "mask.png", images.mask_bytes(stored))
+        with images.opened(tmp_path / "mask.png") as picture:
+            assert picture.mode == "1" and picture.format == "PNG"
+        assert np.array_equal(images.read_mask(tmp_path / "mask.png"), stored)

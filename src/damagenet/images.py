@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -108,7 +109,7 @@ def to_rgb(picture: Image.Image) -> Array:
     """Decode an open Pillow picture as `read` does."""
     picture.seek(0)
     picture.load()
-    picture = ImageOps.exif_transpose(picture)
+    ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture, dtype=np.float64)
         deep = picture.mode.startswith("I;16") or values.max(initial=0) > 255
@@ -119,7 +120,7 @@ def to_rgb(picture: Image.Image) -> Array:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, picture)
-    return np.array(picture.convert("RGB"))
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def read_mask(path: str | Path) -> Array:
@@ -139,6 +140,14 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(data)
     temporary.replace(path)
+
+
+def mask_bytes(mask: Array) -> bytes:
+    """A mask, uint8 `[h, w]` of 0 and 255, as a PNG of one bit a pixel.
+
+    Written by OpenCV: a fifth of Pillow's time, and most of what saving a small picture costs.
+    """
+    return cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_BILEVEL, 1])[1].tobytes()
 
 
 def write(path: str | Path, image: Array, **options: object) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from damagenet import BadInput
 from damagenet.images import Array
 from damagenet.synth import encoders, markup, screens, softening
-from damagenet.synth.screens import KERNELS
+from damagenet.synth.scaling import KERNELS, resized
 
 Step = dict[str, Any]
 Planes = tuple[Array, list[Array]]
@@ -99,7 +99,7 @@ def apply(
     arrived = iter(moved)
     empty = np.zeros(image.shape[:2], np.uint8)  # an empty mask stays empty, whatever the way
     return data, [
-        np.where(next(arrived) >= 128, 255, 0).astype(np.uint8) if any_of_it else empty.copy()
+        cv2.threshold(next(arrived), 127, 255, cv2.THRESH_BINARY)[1] if any_of_it else empty.copy()
         for any_of_it in used
     ]
 
@@ -127,9 +127,7 @@ def _resize(image: Array, masks: Sequence[Array], step: Step) -> Planes:
     height, width = image.shape[:2]
     factor = max(step["factor"], SMALLEST / min(height, width))
     size = [max(SMALLEST, round(side * factor)) for side in (width, height)]
-    soft = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    photo = cv2.resize(image, size, interpolation=KERNELS[step["kernel"]])
-    return photo, [cv2.resize(mask, size, interpolation=soft) for mask in masks]
+    return resized(image, size, step["kernel"]), [resized(mask, size) for mask in masks]
 
 
 def _crop(image: Array, masks: Sequence[Array], step: Step) -> Planes:

@@ -34,6 +34,7 @@ from damagenet.synth.foreground import (
     srgb_to_linear,
 )
 from damagenet.synth.layer import Layer, composite
+from damagenet.synth.scaling import resized
 from damagenet.synth.spot import Canvas
 
 __all__ = [
@@ -176,7 +177,7 @@ def _place(
     height, width = inside.shape
     shrink = max(1.0, max(height, width) / 256)
     size = max(8, round(width / shrink)), max(8, round(height / shrink))
-    solid = cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
+    solid = resized(inside, size)
     padded = np.pad((solid > 0.5).astype(np.uint8), 1)
     depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1], np.float32)
     deepest = max(float(depth.max()), 1e-6)

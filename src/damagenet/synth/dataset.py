@@ -23,6 +23,7 @@ import cv2
 import joblib
 import numpy as np
 import pandas as pd
+from joblib.externals.loky import process_executor
 from tqdm.auto import tqdm
 
 from damagenet import BadInput, aigc, images, runs
@@ -166,6 +167,8 @@ def _unit(
 ) -> None:
     """All pictures of one product and variant; the part file is written last."""
     cv2.setNumThreads(1)  # workers share the cores already
+    # Beside psutil, joblib takes 300 MB of decoders for a leak, and starts the worker anew.
+    process_executor._MAX_MEMORY_LEAK_SIZE = 1 << 62
     start = time.process_time()
     try:
         lines, skipped = _render(out, row, variant, seed, split, config), ""
@@ -206,19 +209,14 @@ def _save(
     data = sample.file
     if config.label_files and sample.label:
         data = aigc.label_bytes(data)
-    images.write(out / "masks" / f"{name}.png", sample.mask)
-    images.write(out / "intended" / f"{name}.png", sample.intended)
+    images.write_bytes(out / "masks" / f"{name}.png", images.mask_bytes(sample.mask))
+    images.write_bytes(out / "intended" / f"{name}.png", images.mask_bytes(sample.intended))
     images.write_bytes(out / "images" / f"{name}.jpg", data)
     height, width = sample.mask.shape
     return {
-        "image": f"images/{name}.jpg",
-        "mask": f"masks/{name}.png",
-        "label": sample.label,
-        "cell": recipe["cell"],
-        "split": split,
-        "product_id": row["product_id"],
-        "group_id": row["group_id"],
-        "category": row["category"],
+        "image": f"images/{name}.jpg", "mask": f"masks/{name}.png", "label": sample.label,
+        "cell": recipe["cell"], "split": split, "product_id": row["product_id"],
+        "group_id": row["group_id"], "category": row["category"],
         "kind": recipe["kind"],
         "method": edit.get("method", "none"),
         "topology": edit.get("topology", "none"),
@@ -227,10 +225,9 @@ def _save(
         "area": round(float((sample.mask > 0).mean()), 6),
         "recipe": json.dumps(recipe, sort_keys=True),
         "channel": json.dumps(recipe["channel"], sort_keys=True),
-        "width": width,
-        "height": height,
+        "width": width, "height": height,
         "sha256": hashlib.sha256(data).hexdigest(),
-    }
+    }  # fmt: skip
 
 
 def check_classes(manifest: pd.DataFrame) -> None:

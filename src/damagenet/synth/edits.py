@@ -105,14 +105,22 @@ def changed(edited: Array, original: Array) -> Array:
     Returns:
         uint8 `[h, w]`, 255 where changed.
     """
+    mask = np.zeros(edited.shape[:2], np.uint8)
     red, green, blue = cv2.split(cv2.absdiff(edited, original))
     difference = cv2.max(cv2.max(red, green), blue)
+    left, top, width, height = cv2.boundingRect(difference)
+    if not width:
+        return mask
+    window = np.s_[max(0, top - PATCH) : top + height + PATCH,
+                   max(0, left - PATCH) : left + width + PATCH]  # fmt: skip
+    difference = difference[window]
     near = cv2.blur(difference.astype(np.float32), (PATCH, PATCH)) > FAINT
     # Averaging reaches beyond the edit: nothing further than a pixel from a change is kept.
     near &= cv2.dilate((difference > 0).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (PATCH, PATCH))
     closed = cv2.morphologyEx(near.view(np.uint8), cv2.MORPH_CLOSE, kernel)
     _, labels, facts, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
-    keep = facts[:, cv2.CC_STAT_AREA] >= PATCH * 2
-    keep[0] = False
-    return np.where(keep[labels], 255, 0).astype(np.uint8)
+    keep = np.where(facts[:, cv2.CC_STAT_AREA] >= PATCH * 2, 255, 0).astype(np.uint8)
+    keep[0] = 0
+    mask[window] = keep[labels]
+    return mask

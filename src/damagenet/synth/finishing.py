@@ -30,6 +30,9 @@ def finish(photo: Array, camera: dict[str, Any]) -> Array:
         BadInput: No such style.
     """
     denoise, sharpen = camera["denoise"], camera["sharpen"]
+    height, width = photo.shape[:2]
+    # Sides that halve twice: the same squares of four for every window that starts at one.
+    photo = cv2.copyMakeBorder(photo, 0, -height % 4, 0, -width % 4, cv2.BORDER_REFLECT_101)
     codes, *colours = cv2.split(cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb))
     luma = codes.astype(np.float32)
     # Interpolation leaves false colours at edges; a median takes them out (Freeman, US patent
@@ -44,7 +47,8 @@ def finish(photo: Array, camera: dict[str, Any]) -> Array:
     halo *= np.float32(sharpen["amount"])
     np.clip(halo, -sharpen["limit"], sharpen["limit"], out=halo)
     crisp = cv2.add(luma, halo, dtype=cv2.CV_8U)
-    return np.asarray(cv2.cvtColor(cv2.merge([crisp, *chroma]), cv2.COLOR_YCrCb2RGB))
+    photo = cv2.cvtColor(cv2.merge([crisp, *chroma]), cv2.COLOR_YCrCb2RGB)
+    return np.asarray(photo[:height, :width])
 
 
 def _denoised(luma: Floats, style: str, strength: float) -> Floats:
@@ -99,9 +103,8 @@ def _mean(plane: NDArray[Any]) -> Floats:
 
 
 def _half(plane: NDArray[Any]) -> NDArray[Any]:
-    height, width = plane.shape
-    size = ((width + 1) // 2, (height + 1) // 2)
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+    half = plane.shape[1] // 2, plane.shape[0] // 2
+    return np.asarray(cv2.resize(plane, half, interpolation=cv2.INTER_AREA))
 
 
 def _double(plane: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -11,12 +13,9 @@ import numpy as np
 
 from damagenet.images import Array
 from damagenet.synth.ink import letters, paint
+from damagenet.synth.scaling import resized
 
 Step = dict[str, Any]
-KERNELS = {
-    "area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC,
-    "lanczos": cv2.INTER_LANCZOS4,
-}  # fmt: skip
 
 _TITLES = {
     "viewer": ("Today", "Yesterday", "Monday", "12 March", "Camera roll", "2 of 5", "IMG_2041"),
@@ -61,11 +60,24 @@ def screenshot(image: Array, masks: Sequence[Array], step: Step) -> tuple[Array,
 
     Masks move with the picture and are 0 on what the phone drew.
     """
-    width = max(64, round(image.shape[1] * step["factor"]))
+    canvas, place = _screen(json.dumps(step), *image.shape[:2])
+    size = [side.stop - side.start for side in place[::-1]]
+    canvas = canvas.copy()
+    canvas[place] = resized(image, size, step["kernel"])
+    moved = []
+    for mask in masks:
+        moved.append(np.zeros(canvas.shape[:2], np.uint8))
+        moved[-1][place] = resized(mask, size)
+    return canvas, moved
+
+
+@lru_cache(maxsize=1)
+def _screen(drawn: str, high: int, wide: int) -> tuple[Array, tuple[slice, slice]]:
+    """The screen around a picture of `high` x `wide` pixels, and where on it the picture goes."""
+    step = json.loads(drawn)
+    width = max(64, round(wide * step["factor"]))
     shown = max(48, round(width * (1 - 2 * step["margin"])))
-    size = [shown, max(48, round(image.shape[0] * shown / image.shape[1]))]
-    kernel = KERNELS[step["kernel"]]
-    shrink = cv2.INTER_AREA if shown < image.shape[1] else cv2.INTER_LINEAR
+    tall = max(48, round(high * shown / wide))
     u = width / 390  # the point, the unit in which phones lay out
     above, below = (round(gap * width) for gap in step["gap"])
     bars = {"viewer": (44, 84), "chat": (44, 76), "order": (44, 92)}[step["layout"]]
@@ -74,18 +86,11 @@ def screenshot(image: Array, masks: Sequence[Array], step: Step) -> tuple[Array,
     foot = 0 if step["cropped"] else round(bars[1] * u)
     text = round(30 * u) * len(step["lines"])
     top, left = head + above, (width - shown) // 2
-    height = top + size[1] + text + below + foot
     ground, front = (_DARK, _LIGHT) if step["dark"] else (_LIGHT, _DARK)
-    canvas = np.full((height, width, 3), ground, np.uint8)
-    place = np.s_[top : top + size[1], left : left + shown]
-    canvas[place] = cv2.resize(image, size, interpolation=kernel)
-    moved = []
-    for mask in masks:
-        moved.append(np.zeros((height, width), np.uint8))
-        moved[-1][place] = cv2.resize(mask, size, interpolation=shrink)
+    canvas = np.full((top + tall + text + below + foot, width, 3), ground, np.uint8)
     grey = tuple((2 * a + 3 * b) // 5 for a, b in zip(front, ground, strict=True))
     for i, line in enumerate(step["lines"]):
-        y = top + size[1] + (i + 0.5) * round(30 * u) + 2 * u
+        y = top + tall + (i + 0.5) * round(30 * u) + 2 * u
         _text(canvas, line, 16 * u, y, (15 if i == 0 else 13) * u, front if i == 0 else grey)
     if not step["cropped"]:
         _status(canvas, step, u, front)
@@ -93,7 +98,7 @@ def screenshot(image: Array, masks: Sequence[Array], step: Step) -> tuple[Array,
         for end in (-1, 1):  # the chevron that leads back
             _line(canvas, (15 * u, 68 * u), (23 * u, (68 + 8 * end) * u), 2 * u, front)
         _foot(canvas, step, u, front, grey)
-    return canvas, moved
+    return canvas, np.s_[top : top + tall, left : left + shown]
 
 
 def _status(canvas: Array, step: Step, u: float, front: tuple[int, ...]) -> None:
@@ -203,30 +208,37 @@ def rephotograph(image: Array, masks: Sequence[Array], step: Step) -> tuple[Arra
     the stripes of the three colours.
     """
     height, width = image.shape[:2]
+    matrix, light, glare, noise = _stance(json.dumps(step), height, width)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = noise.shape[1::-1]
+    photo, *moved = (
+        cv2.warpPerspective(plane, matrix, size, flags=flags) for plane in (image, *masks)
+    )
+    photo = cv2.multiply(cv2.LUT(photo, _tone(step)[None]), light, scale=1 / 128)
+    photo = cv2.GaussianBlur(cv2.add(photo, glare), (0, 0), step["blur"])
+    return cv2.addWeighted(photo, 1, noise, 1, -128), moved
+
+
+@lru_cache(maxsize=1)  # twins are sent one after another
+def _stance(drawn: str, height: int, width: int) -> tuple[Any, Array, Array, Array]:
+    """What a step does to any picture: its perspective, and moiré, glare and noise `[h, w, 3]`."""
+    step = json.loads(drawn)
     size = [max(64, round(side * step["factor"])) for side in (width, height)]
     outward = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
     inset = np.array(step["inset"], np.float32) * (1 - 2 * outward)
     source = ((outward + inset) * (width, height) - 0.5).astype(np.float32)
     target = (outward * size - 0.5).astype(np.float32)
     matrix = cv2.getPerspectiveTransform(target, source)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    photo, *moved = (
-        cv2.warpPerspective(plane, matrix, size, flags=flags) for plane in (image, *masks)
-    )
     across, down = _beats(matrix / matrix[2, 2], size, step)
     turn = np.arange(256) / 256
     stripes = [_wave(step["moire"], turn + c * step["shift"]) for c in range(3)]
-    gain = cv2.merge([cv2.LUT(across, stripe) for stripe in stripes])
     rows = cv2.LUT(down, _wave(step["rows"], turn))
-    photo = cv2.LUT(photo, _tone(step)[None])
-    photo = cv2.multiply(
-        cv2.multiply(photo, gain, scale=1 / 128), cv2.merge([rows] * 3), scale=1 / 128
+    light = cv2.merge(
+        [cv2.multiply(cv2.LUT(across, stripe), rows, scale=1 / 128) for stripe in stripes]
     )
-    photo = cv2.add(photo, cv2.merge([_glare(size, step)] * 3))
-    photo = cv2.GaussianBlur(photo, (0, 0), step["blur"])
-    noise = np.random.default_rng(step["seed"]).integers(0, 256, photo.shape, np.uint8)
+    codes = np.random.default_rng(step["seed"]).integers(0, 256, light.shape, np.uint8)
     table = np.clip(np.rint(128 + step["noise"] * _SAMPLES), 0, 255).astype(np.uint8)
-    return cv2.addWeighted(photo, 1, cv2.LUT(noise, table), 1, -128), moved
+    return matrix, light, cv2.merge([_glare(size, step)] * 3), cv2.LUT(codes, table)
 
 
 def _beats(matrix: Any, size: list[int], step: Step) -> tuple[Array, Array]:  # noqa: ANN401

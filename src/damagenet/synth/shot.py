@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import cv2
 import numpy as np
 
 from damagenet.images import Array
 from damagenet.synth import capture, damage
 from damagenet.synth.edits import Region
 from damagenet.synth.foreground import Floats, foreground
+from damagenet.synth.scaling import resized
 
 Recipe = dict[str, Any]
 """cell, kind, severity, frame, camera, damage, edit, channel; all plain JSON."""
@@ -70,10 +70,20 @@ class Shot:
             return self.image
         key = json.dumps([camera, drawn])
         if key not in self._made:
-            scene = damage.composite(self.scene, self.layer(drawn)) if drawn else self.scene
-            self._made[key] = capture.expose(scene, camera)
+            self._made[key] = capture.stored(self._taken(camera, drawn), camera)
         photo: Array = self._made[key]
         return photo
+
+    def _taken(self, camera: Recipe, drawn: Recipe | None) -> Array:
+        """The same before the camera's JPEG; damage is taken anew within its surroundings only."""
+        key = f"taken {json.dumps(camera)}"
+        if key not in self._made:
+            self._made[key] = capture.taken(self.scene, camera)
+        photo: Array = self._made[key]
+        if drawn is None:
+            return photo
+        layer = self.layer(drawn)
+        return capture.retaken(photo, damage.composite(self.scene, layer), camera, layer.window)
 
 
 def plan_frame(rng: np.random.Generator, long_side: int) -> dict[str, Any]:
@@ -96,5 +106,5 @@ def framed(photo: Array, frame: dict[str, Any]) -> Array:
     factor = frame["long_side"] / max(height, width)
     if factor < 1:
         size = (max(64, round(width * factor)), max(64, round(height * factor)))
-        photo = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
+        photo = resized(photo, size)
     return np.ascontiguousarray(photo)

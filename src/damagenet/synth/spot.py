@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damagenet.synth import raster
-from damagenet.synth.foreground import Floats
+from damagenet.synth.foreground import Floats, quantile
 from damagenet.synth.layer import Layer
 from damagenet.synth.raster import Path
+from damagenet.synth.scaling import resized
 
 __all__ = ["Canvas", "Layer", "Path", "Spot", "outline"]
 
@@ -190,8 +191,8 @@ class Spot:
         """Smooth brightness `[h, w]` of the surface relative to that at the damage's centre."""
         shrink = max(1, round(0.02 / self.pixel))
         size = -(-self.x.size // shrink), -(-self.y.size // shrink)
-        weight = cv2.resize(self.inside, size, interpolation=cv2.INTER_AREA) + np.float32(1e-3)
-        light = cv2.resize(self.surface, size, interpolation=cv2.INTER_AREA).mean(-1)
+        weight = resized(self.inside, size) + np.float32(1e-3)
+        light = resized(self.surface, size).mean(-1)
         sigma = 0.12 / self.pixel / shrink
         light, mass = (cv2.GaussianBlur(part, (0, 0), sigma) for part in (light * weight, weight))
         smooth = np.clip(light / mass / max(float(self.base.mean()), 1e-3), 0.6, 1.5)
@@ -244,9 +245,10 @@ class Canvas:
         base = np.median(surface, axis=0).astype(np.float32)
         sparse = max(1, max(height, width) // 64)
         bright = self.linear[::sparse, ::sparse].reshape(-1, 3)
-        grey = np.float32(np.quantile(bright.mean(-1), 0.9))
+        grey = np.float32(quantile(bright.mean(-1), 0.9))
         # Half of the picture's own cast: the brightest colour may be paint instead of light.
-        cast = np.quantile(bright, 0.95, axis=0) / max(float(np.quantile(bright, 0.95)), 1e-3)
+        cast = np.array([quantile(part, 0.95) for part in bright.T])
+        cast /= max(quantile(bright, 0.95), 1e-3)
         white = np.clip(np.maximum(grey, base.mean()) * (0.5 + 0.5 * cast), 0.05, 0.9)
         light = float(self.recipe["light"])
         return Spot(

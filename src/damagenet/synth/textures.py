@@ -41,10 +41,15 @@ def names(kind: str) -> tuple[str, ...]:
 
     `()` for a kind that uses none, and without `$DAMAGENET_DATA/textures`.
     """
+    return _suiting(_listing(_folder()), kind)
+
+
+@lru_cache(maxsize=128)
+def _suiting(listing: tuple[str, ...], kind: str) -> tuple[str, ...]:
     patterns = (*_PATTERNS.get(kind, ()), f"{kind}/*")
     return tuple(
         name
-        for name in _listing(_folder())
+        for name in listing
         if any(fnmatchcase(name, pattern) for pattern in patterns)
         and not any(fnmatchcase(name, pattern) for pattern in _TILES)
     )
