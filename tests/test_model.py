@@ -71,6 +71,11 @@ def test_residual_filters_are_high_pass(network):
     assert noise.shape == (1, 9, 150, 210) and 0.01 < noise.abs().mean() and noise.abs().max() <= 2
 
 
+def test_residuals_stay_high_pass_in_half_precision(network):
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network.residuals(torch.full((1, 3, 40, 52), 0.7)).abs().max() < 1e-3
+
+
 def test_filters_are_those_of_the_paper():
     bank = residual_filters()[:3, 0]
     assert bank[0, 2].tolist() == [0, 0.5, -1, 0.5, 0]

@@ -80,7 +80,10 @@ class Network(nn.Module):
         They are clipped so that edges cannot drown the noise in which the traces lie.
         """
         edge = F.pad(x * 255, (2, 2, 2, 2), mode="reflect")
-        return F.conv2d(edge, self.filters, groups=3).clamp(-8, 8) / 4  # type: ignore[arg-type]
+        # In half precision the filters no longer sum to zero, and brightness leaks in.
+        with torch.autocast(x.device.type, enabled=False):
+            residual = F.conv2d(edge.float(), self.filters, groups=3)  # type: ignore[arg-type]
+        return residual.clamp(-8, 8) / 4
 
 
 def encoder_for(config: Train, planes: int) -> tuple[nn.Module, list[int]]:
