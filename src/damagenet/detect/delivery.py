@@ -14,7 +14,7 @@ import numpy as np
 from damagenet.images import Array
 from damagenet.synth import channel, softening
 from damagenet.synth.encoders import TABLES
-from damagenet.synth.screens import KERNELS
+from damagenet.synth.scaling import KERNELS
 
 Step = dict[str, Any]
 
