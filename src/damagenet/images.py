@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -147,6 +146,8 @@ def mask_bytes(mask: Array) -> bytes:
 
     Written by OpenCV: a fifth of Pillow's time, and most of what saving a small picture costs.
     """
+    import cv2  # whoever only reads photos needs no OpenCV
+
     return cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_BILEVEL, 1])[1].tobytes()
 
 
