@@ -145,3 +145,8 @@ def test_a_run_without_weights_is_bad_input(evaluated, tmp_path):
     (run / "best.safetensors").unlink()
     with pytest.raises(BadInput, match=r"best\.safetensors: not found"):
         export(run)
+
+
+def test_the_file_names_no_place_on_the_machine_that_wrote_it(exported):
+    data = (exported / "detector.onnx").read_bytes()
+    assert b"site-packages" not in data and b"stack_trace" not in data and b".py" not in data

@@ -140,6 +140,11 @@ def to_onnx(deployed: nn.Module, opset: int) -> bytes:
     logging.getLogger("onnxscript").setLevel(level)
     assert program is not None
     proto = program.model_proto
+    graph = proto.graph  # nodes carry stack traces, and with them the paths of this machine
+    for part in (proto, graph, *graph.node, *graph.value_info, *graph.input, *graph.output,
+                 *graph.initializer, *proto.functions):  # fmt: skip
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
     onnx.checker.check_model(proto, full_check=True)
     return bytes(proto.SerializeToString())
 
