@@ -140,7 +140,10 @@ def test_build_prints_its_cells(small, copied, manifest, capsys):
 def test_an_interrupted_build_says_how_to_go_on(small, tmp_path):
     out = tmp_path / "dataset"
     line = [sys.executable, "-m", "damagenet", "build", small, "--workers", "1", "--out", out]
-    process = subprocess.Popen(list(map(str, line)), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        list(map(str, line)), stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in the background
+    )  # fmt: skip
     deadline = time.monotonic() + 60
     while not list(out.glob(".parts/*.json")) and time.monotonic() < deadline:
         assert process.poll() is None
