@@ -142,7 +142,7 @@ def test_an_interrupted_build_says_how_to_go_on(small, tmp_path):
     line = [sys.executable, "-m", "damagenet", "build", small, "--workers", "1", "--out", out]
     process = subprocess.Popen(
         list(map(str, line)), stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job may ignore it
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not list(out.glob(".parts/*.json")) and time.monotonic() < deadline:
