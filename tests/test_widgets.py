@@ -65,7 +65,8 @@ def test_every_control_changes_the_picture_and_the_status(bench, change):
     ((name, value),) = change.items()
     getattr(bench, name).value = value
     assert bench.doctored.value != before
-    assert without_time(bench) != said
+    # Another decoder may leave a file of the same size.
+    assert without_time(bench) != said or name == "family"
 
 
 def test_a_change_leaves_all_else_as_it_was(bench):
