@@ -32,7 +32,7 @@ def one_step(op, seed=0):
         "resize": lambda: channel._plan_resize(rng, 0.5, 0.95), "markup": lambda: markup.plan(rng),
         "crop": lambda: channel._plan_crop(rng, 0.06), "rotate": lambda: channel._plan_rotate(rng),
         "screenshot": lambda: screens.plan_screenshot(rng),
-        "screen": lambda: screens.plan_screen(rng), "JPEG": lambda: channel._plan_jpeg(rng, 70, 90),
+        "screen": lambda: screens.plan_screen(rng), "JPEG": lambda: channel.plan_jpeg(rng, 70, 90),
     }  # fmt: skip
     return makers[op]() if op in makers else channel._plan_codec(rng, op, 70, 90)
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from damagenet.images import Array
 from damagenet.synth import channel, softening
-from damagenet.synth.encoders import TABLES
 from damagenet.synth.scaling import KERNELS
 
 Step = dict[str, Any]
@@ -43,7 +42,7 @@ def plan(
         names = ["defocus", "motion", "median", "bilateral", "beauty", "chroma", "sharpen"]
         steps.append(softening.plan(rng, str(rng.choice(names))))
     if rng.random() < share / 2:
-        steps.append(_jpeg(rng, 70, 97))
+        steps.append(channel.plan_jpeg(rng, 70, 97))
     if rng.random() < share:
         ends = (SMALLER, 1.0) if rng.random() < 0.65 else (1.0, LARGER)
         factor = math.exp(rng.uniform(*np.log(ends)))
@@ -54,7 +53,7 @@ def plan(
     if rng.random() < share / 6:
         steps.append({"op": "WEBP", "quality": int(rng.integers(55, 95))})
     if (compress and share) or rng.random() < share * 1.5:
-        steps.append(_jpeg(rng, 58, 98))
+        steps.append(channel.plan_jpeg(rng, 58, 98))
     side = crop + 2 * EDGE if steps else crop
     return steps, math.ceil(side / factor)
 
@@ -75,14 +74,6 @@ def softened(rng: np.random.Generator, picture: Array) -> Array:
     down, up = (KERNELS[str(rng.choice(names))] for names in (("area", "linear", "cubic"), UP))
     small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=down)
     return np.asarray(cv2.resize(small, (width, height), interpolation=up), np.uint8)
-
-
-def _jpeg(rng: np.random.Generator, low: int, high: int) -> Step:
-    tables = "ijg" if rng.random() < 0.5 else str(rng.choice(TABLES))
-    return {
-        "op": "JPEG", "quality": int(rng.integers(low, high + 1)), "tables": tables,
-        "subsampling": int(rng.choice([2, 2, 2, 1, 0])),
-    }  # fmt: skip
 
 
 def send(pictures: list[Array], mask: Array, steps: list[Step]) -> tuple[list[Array], Array]:

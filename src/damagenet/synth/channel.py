@@ -176,7 +176,8 @@ def _between(rng: np.random.Generator, low: float, high: float, digits: int = 3)
     return round(float(rng.uniform(low, high)), digits)
 
 
-def _plan_jpeg(rng: np.random.Generator, low: int, high: int) -> Step:
+def plan_jpeg(rng: np.random.Generator, low: int, high: int) -> Step:
+    """Draw a JPEG step of a quality from `low` to `high`."""
     # Most services run libjpeg or a descendant with its tables; the rest is anybody's guess.
     tables = "ijg" if rng.random() < 0.5 else str(rng.choice(encoders.TABLES))
     return {
@@ -187,7 +188,7 @@ def _plan_jpeg(rng: np.random.Generator, low: int, high: int) -> Step:
 
 def _plan_codec(rng: np.random.Generator, codec: str, low: int, high: int) -> Step:
     if codec not in encoders.CODECS:
-        return _plan_jpeg(rng, low, high)
+        return plan_jpeg(rng, low, high)
     return {"op": codec, "quality": int(rng.integers(low, high + 1))}
 
 
@@ -211,17 +212,17 @@ def _camera(rng: np.random.Generator) -> list[Step]:
         steps.append(softening.plan(rng, str(rng.choice(["sharpen", "chroma", "median"]))))
     if rng.random() < 0.06:  # phones that keep HEIC and convert on sending
         steps.append(_plan_codec(rng, "HEIF", 60, 90))
-    return [*steps, _plan_jpeg(rng, 85, 97)]
+    return [*steps, plan_jpeg(rng, 85, 97)]
 
 
 def _chat(rng: np.random.Generator) -> list[Step]:
-    steps = [_plan_jpeg(rng, 85, 95)] if rng.random() < 0.3 else []
+    steps = [plan_jpeg(rng, 85, 95)] if rng.random() < 0.3 else []
     steps.append(_plan_resize(rng, 0.5, 0.9))
     if rng.random() < 0.2:
         steps.append(softening.plan(rng, "sharpen"))
     if rng.random() < 0.15:
         steps.append(_plan_codec(rng, "WEBP", 60, 85))
-    return [*steps, _plan_jpeg(rng, 62, 86)]
+    return [*steps, plan_jpeg(rng, 62, 86)]
 
 
 def _marketplace(rng: np.random.Generator) -> list[Step]:
@@ -232,19 +233,19 @@ def _marketplace(rng: np.random.Generator) -> list[Step]:
         steps.append(softening.plan(rng, "sharpen"))
     if rng.random() < 0.2:
         steps.append(_plan_codec(rng, "WEBP", 70, 92))
-    return [*steps, _plan_jpeg(rng, 75, 92)]
+    return [*steps, plan_jpeg(rng, 75, 92)]
 
 
 def _screenshot(rng: np.random.Generator) -> list[Step]:
-    steps = [_plan_jpeg(rng, 75, 92)] if rng.random() < 0.5 else []  # what the phone was sent
-    return [*steps, screens.plan_screenshot(rng), _plan_jpeg(rng, 75, 93)]
+    steps = [plan_jpeg(rng, 75, 92)] if rng.random() < 0.5 else []  # what the phone was sent
+    return [*steps, screens.plan_screenshot(rng), plan_jpeg(rng, 75, 93)]
 
 
 def _screen(rng: np.random.Generator) -> list[Step]:
     steps = [screens.plan_screen(rng)]
     if rng.random() < 0.4:
         steps.append(_plan_resize(rng, 0.7, 0.95))
-    return [*steps, _plan_jpeg(rng, 74, 93)]
+    return [*steps, plan_jpeg(rng, 74, 93)]
 
 
 def _softened(rng: np.random.Generator) -> list[Step]:
@@ -259,14 +260,14 @@ def _softened(rng: np.random.Generator) -> list[Step]:
             steps.append(softening.plan(rng, str(name)))
     if rng.random() < 0.25:  # enhancers sharpen what they smoothed
         steps.append(softening.plan(rng, "sharpen"))
-    return [*steps, _plan_jpeg(rng, 75, 95)]
+    return [*steps, plan_jpeg(rng, 75, 95)]
 
 
 def _twice(rng: np.random.Generator) -> list[Step]:
-    first = [_plan_jpeg(rng, 70, 90), _plan_crop(rng, 0.03), _plan_resize(rng, 0.75, 1.0)]
+    first = [plan_jpeg(rng, 70, 90), _plan_crop(rng, 0.03), _plan_resize(rng, 0.75, 1.0)]
     codec = RESERVED_CODEC if RESERVED_CODEC in encoders.CODECS else "WEBP"
     second = [_plan_codec(rng, codec, 50, 80), _plan_crop(rng, 0.03)]
-    return [*first, *second, _plan_jpeg(rng, 65, 85)]
+    return [*first, *second, plan_jpeg(rng, 65, 85)]
 
 
 _STEPS: dict[str, Callable[[np.random.Generator], list[Step]]] = {
