@@ -50,7 +50,9 @@ def test_the_interface_is_as_promised(session):
     assert [len(output.shape) for output in outputs.values()] == [1, 3]
 
 
-@pytest.mark.parametrize("size", [(1, 64, 64), (1, 101, 333), (4, 96, 128), (2, 240, 77)])
+@pytest.mark.parametrize(
+    "size", [(1, 64, 64), (1, 101, 333), (4, 96, 128), (2, 240, 77), (1, 40, 7)]
+)
 def test_onnx_runtime_agrees_with_torch_at_any_batch_and_size(session, deployed, size):
     assert size not in PARITY_SHAPES
     image = pictures(*size)

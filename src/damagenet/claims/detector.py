@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from damagenet import BadInput, images
-from damagenet.claims.heatmaps import MAX_TILE, Map, Region, find_regions, overlay, ramp, spans
+from damagenet.claims.heatmaps import Map, Region, find_regions, overlay
 from damagenet.claims.model import find_model, open_session, ort_errors, read_info
 
 Array = NDArray[np.uint8]
 Source = Array | str | Path | bytes | BinaryIO
 
-MIN_SIDE = 64
-"""Pixels; a smaller side is padded with its edge before the model sees it."""
+SMALLEST, LARGEST = 64, 2_000_000
+"""Pixels of a side, and of a picture: beyond them no false-alarm rate was measured."""
 VERDICTS = ("pass", "review", "flag")
 """From least to most concern."""
 
-SMALL = f"The picture is smaller than {MIN_SIDE} pixels on a side"
-TILED = f"The picture is larger than {MAX_TILE // 1_000_000} megapixels and was scored in tiles"
+SMALL = f"The picture is smaller than {SMALLEST} pixels on a side"
+LARGE = f"The picture is larger than {LARGEST // 1_000_000} megapixels"
 CAPPED = "; the false-alarm rate was not measured for that, so the verdict stops at review."
 UNSTABLE = (
     "Light re-compression alone changes the score from {:.2f} to {:.2f} and with it the verdict."
@@ -134,13 +134,10 @@ class Detector:
         for i, picture in enumerate(pictures):
             groups[picture.shape].append(i)
         for (height, width, _), members in groups.items():
-            step = max(1, MAX_TILE // max(1, height * width))
+            step = max(1, LARGEST // max(1, height * width))
             for start in range(0, len(members), step):
                 part = members[start : start + step]
-                if height * width > MAX_TILE:
-                    scores, heatmaps = self._tiled(pictures[part[0]])
-                else:
-                    scores, heatmaps = self._run(np.stack([pictures[i] for i in part]))
+                scores, heatmaps = self._run(np.stack([pictures[i] for i in part]))
                 for i, score, heatmap in zip(part, scores, heatmaps, strict=True):
                     found[i] = (round(min(1.0, max(0.0, float(score))), 6), heatmap)
         return [found[i] for i in range(len(pictures))]
@@ -148,9 +145,6 @@ class Detector:
     def _run(self, batch: Array) -> tuple[Map, Map]:
         """Scores `[batch]` and heatmaps `[batch, height, width]` for pictures of one size."""
         count, height, width, _ = batch.shape
-        pad = (max(0, MIN_SIDE - height), max(0, MIN_SIDE - width))
-        if any(pad):
-            batch = np.pad(batch, ((0, 0), (0, pad[0]), (0, pad[1]), (0, 0)), mode="edge")
         try:
             scores, heatmaps = self._session.run(["score", "heatmap"], {"image": batch})
         except ort_errors() as error:
@@ -161,27 +155,9 @@ class Detector:
                 f"{self.path}: expected score [{count}] and heatmap {list(batch.shape[:3])}, "
                 f"got {list(scores.shape)} and {list(heatmaps.shape)}; export the model again"
             )
-        heatmaps = heatmaps[:, :height, :width]
         if not (np.isfinite(scores).all() and np.isfinite(heatmaps).all()):
             raise BadInput(f"{self.path}: the model returned numbers that are not finite")
         return scores, heatmaps
-
-    def _tiled(self, picture: Array) -> tuple[Map, Map]:
-        """As `_run` for one large picture: the highest score of its tiles, blended heatmaps."""
-        height, width = picture.shape[:2]
-        total = np.zeros((height, width), np.float32)
-        weights = np.zeros((height, width), np.float32)
-        best = np.zeros(1, np.float32)
-        for top, bottom in spans(height):
-            for left, right in spans(width):
-                window = (slice(top, bottom), slice(left, right))
-                score, heatmap = self._run(np.ascontiguousarray(picture[window])[None])
-                weight = np.outer(ramp(top, bottom, height), ramp(left, right, width))
-                total[window] += heatmap[0] * weight
-                weights[window] += weight
-                best = np.maximum(best, score)
-        total /= weights
-        return best, total[None]
 
     def _result(self, score: float, heatmap: Map) -> Result:
         heatmap = np.clip(heatmap, 0.0, 1.0).astype(np.float32, copy=False)
@@ -192,9 +168,9 @@ class Detector:
         """The verdict on a picture `[height, width]`, and why it was held back if it was."""
         rank = int(score >= self.review_threshold) + int(score >= self.threshold)
         note = ""
-        if shape[0] * shape[1] > MAX_TILE:
-            note = TILED + CAPPED
-        elif min(shape) < MIN_SIDE:
+        if shape[0] * shape[1] > LARGEST:
+            note = LARGE + CAPPED
+        elif min(shape) < SMALLEST:
             note = SMALL + CAPPED
         return VERDICTS[min(rank, 1) if note else rank], note
 

@@ -1,8 +1,7 @@
-"""Geometry and colour of heatmaps: tiles that cover a picture, regions, overlays."""
+"""Geometry and colour of heatmaps: regions, overlays."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +9,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.uint8]
 Map = NDArray[np.float32]
-
-MAX_TILE = 2_000_000
-"""Pixels; larger pictures are scored in tiles."""
-OVERLAP = 64
-"""Pixels that neighbouring tiles share."""
-GRID = 16
-"""Tiles start on multiples of this, so that the JPEG block grid keeps its phase in each."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +58,3 @@ def overlay(image: Array, heatmap: Map) -> Array:
     opacity = np.clip((heatmap - 0.15) * 2.2, 0, 0.8)[..., None]
     mixed = (1 - opacity) * (0.6 * grey + 0.4 * image) + opacity * colour
     return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
-
-
-def spans(length: int) -> list[tuple[int, int]]:
-    """Overlapping (start, end) pairs that cover `length`, starts on the JPEG grid."""
-    side = math.isqrt(MAX_TILE) - GRID
-    if length <= side:
-        return [(0, length)]
-    count = math.ceil((length - OVERLAP) / (side - OVERLAP))
-    size = math.ceil((length - OVERLAP) / count) + OVERLAP
-    starts = [i * (length - size) // (count - 1) // GRID * GRID for i in range(count)]
-    return [(s, min(length, s + size + GRID) if s != starts[-1] else length) for s in starts]
-
-
-def ramp(start: int, end: int, length: int) -> Map:
-    """Blending weight along one tile: rises over the overlap, except at the picture's border."""
-    up = np.arange(1, end - start + 1, dtype=np.float32) / OVERLAP
-    weight = np.ones(end - start, np.float32)
-    if start > 0:
-        weight = np.minimum(weight, up)
-    if end < length:
-        weight = np.minimum(weight, up[::-1])
-    return weight

@@ -20,12 +20,13 @@ from torch import Tensor, nn
 
 from damagenet import BadInput, __version__, images, runs
 from damagenet.config import load
-from damagenet.detect import model, model_card
+from damagenet.detect import graph, model, model_card
 
 FORMAT = 1
 LICENCE = "Apache-2.0"
-PARITY_SHAPES = ((1, 96, 96), (2, 150, 203), (3, 257, 64))
-"""Batch, height, width at which ONNX Runtime must agree with torch; none is the traced shape."""
+PARITY_SHAPES = ((1, 96, 96), (2, 150, 203), (3, 257, 61), (1, 1100, 1029))
+"""Batch, height, width at which ONNX Runtime must agree with torch; none is the traced shape,
+and the last is four tiles."""
 
 
 class Deployed(nn.Module):
@@ -34,10 +35,10 @@ class Deployed(nn.Module):
     knots: Tensor
     bends: Tensor
 
-    def __init__(self, network: nn.Module, calibration: dict[str, Any]) -> None:
+    def __init__(self, network: model.Network, calibration: dict[str, Any]) -> None:
         """Wrap a network with its calibration, as `calibrate.line` reads it."""
         super().__init__()
-        self.network = network
+        self.network, self.calibration = network, calibration
         self.slope, self.offset = calibration["slope"], calibration["offset"]
         self.register_buffer("knots", torch.tensor(calibration.get("knots", ())))
         self.register_buffer("bends", torch.tensor(calibration.get("bends", ())))
@@ -108,17 +109,24 @@ def export(run: Path) -> dict[str, Any]:
     return card
 
 
-def to_onnx(deployed: nn.Module, opset: int) -> bytes:
-    """Trace to ONNX with batch, height and width dynamic."""
+def to_onnx(deployed: Deployed, opset: int) -> bytes:
+    """The whole graph: one tile traced with batch, height and width dynamic, in a loop."""
+    proto = graph.looped(traced(deployed.network, opset), deployed.network, deployed.calibration)
+    return bytes(proto.SerializeToString())
+
+
+def traced(network: model.Network, opset: int) -> Any:  # noqa: ANN401 - onnx has no types
+    """The ONNX model of one tile, see `graph.Tile`."""
     try:
-        import onnx
+        import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError:
         raise BadInput("export needs onnx: pip install 'damagenet[export]'") from None
+    step = network.lattice
     dims = {
         0: torch.export.Dim("batch", min=1, max=1024),
-        1: torch.export.Dim("height", min=64, max=16384),
-        2: torch.export.Dim("width", min=64, max=16384),
+        1: step * torch.export.Dim("rows", min=2, max=1024),
+        2: step * torch.export.Dim("columns", min=2, max=1024),
     }
     example = torch.randint(0, 256, (2, 96, 128, 3), dtype=torch.uint8)
     noise = io.StringIO()
@@ -127,12 +135,12 @@ def to_onnx(deployed: nn.Module, opset: int) -> bytes:
     with warnings.catch_warnings(), contextlib.redirect_stdout(noise), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            deployed,
+            graph.Tile(network).eval(),
             (example,),
             dynamo=True,
             opset_version=opset,
-            input_names=["image"],
-            output_names=["score", "heatmap"],
+            input_names=["crop"],
+            output_names=["heat", "logits", "fused"],
             dynamic_shapes={"image": dims},
             external_data=False,
             verbose=False,
@@ -140,13 +148,12 @@ def to_onnx(deployed: nn.Module, opset: int) -> bytes:
     logging.getLogger("onnxscript").setLevel(level)
     assert program is not None
     proto = program.model_proto
-    graph = proto.graph  # nodes carry stack traces, and with them the paths of this machine
-    for part in (proto, graph, *graph.node, *graph.value_info, *graph.input, *graph.output,
-                 *graph.initializer, *proto.functions):  # fmt: skip
+    inner = proto.graph  # nodes carry stack traces, and with them the paths of this machine
+    for part in (proto, inner, *inner.node, *inner.value_info, *inner.input, *inner.output,
+                 *inner.initializer, *proto.functions):  # fmt: skip
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
-    onnx.checker.check_model(proto, full_check=True)
-    return bytes(proto.SerializeToString())
+    return proto
 
 
 def check_parity(deployed: nn.Module, data: bytes) -> dict[str, Any]:

@@ -26,6 +26,14 @@ CLASSES = ("authentic", "doctored")
 RESIDUALS = 3  # filters per colour
 SHARPNESS = (1.0, 0.5, 2.0, 4.0)
 """Exponents of the means over the map: the higher, the closer to its largest value."""
+LATTICE = 32
+"""Sides are enlarged to multiples of this, so that no stride cuts a map unevenly; ours needs 8."""
+TILE = 1024
+"""Largest side in pixels that the exported graph sees at once, where the encoder can be tiled."""
+HALO = 72
+"""Pixels that `nodown` looks beyond a pixel, rounded up to its lattice."""
+MIN_SIDE = 64
+"""Smaller pictures are enlarged to this by repeating their edge."""
 
 
 class Network(nn.Module):
@@ -40,6 +48,8 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.encoder, channels = encoder_for(config, 3 + 3 * RESIDUALS)
+        own = isinstance(self.encoder, NoDown)
+        self.lattice, self.tile = (8, TILE) if own else (LATTICE, 1 << 20)
         width = config.width
         self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
         self.fuse = nn.Sequential(
@@ -50,29 +60,57 @@ class Network(nn.Module):
         nn.init.zeros_(self.image.weight)
         nn.init.ones_(self.image.weight[:, 1])
         self.register_buffer("filters", residual_filters())
+        with torch.no_grad():
+            probe = self.encoder.eval()(torch.zeros(1, 3 + 3 * RESIDUALS, LATTICE, LATTICE))
+        self.encoder.train()
+        strides = [LATTICE // one.shape[2] for one in probe]
+        self.stride = strides[min(config.fuse, len(strides) - 1)]
+        self.factors = [stride / self.stride for stride in strides]
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
-        evidence, heat = self.evidence(image)
+        height, width = image.shape[1:3]
+        padded = self.padded(image)
+        logits, fused = self.maps(padded)
+        heat = self.enlarge(logits)[:, :height, :width]
+        # What repeats the edge is no evidence.
+        rows, columns = (-(-side // self.stride) for side in (height, width))
+        logits, fused = (x[:, :, :rows, :columns].float() for x in (logits, fused))
+        flat = logits.flatten(1)
+        pooled = [flat.mean(1, keepdim=True), *(power_mean(flat, t) for t in SHARPNESS)]
+        evidence = torch.cat([*pooled, fused.mean((2, 3))], dim=1)
         return self.image(evidence).squeeze(1), heat
 
-    def evidence(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """What the image logit is a weighted sum of, `[b, k]`, and pixel logits `[b, h, w]`."""
+    def padded(self, image: Tensor) -> Tensor:
+        """Repeat the right and bottom edge until tiles of equal size cover a picture, see `cut`."""
+        for axis in (1, 2):
+            size = image.shape[axis]
+            tiles, core = cut(size, self.tile, self.lattice)
+            if tiles * core > size:
+                places = torch.arange(tiles * core, device=image.device).clamp(max=size - 1)
+                image = image.index_select(axis, places)
+        return image
+
+    def maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixel logits `[b, 1, h / s, w / s]` and features `[b, width, h / s, w / s]`.
+
+        Sides are multiples of `lattice`; `s` is the stride of the stage that `fuse` names: fine
+        enough for a crack at a fraction of the cost of full resolution.
+        """
         x = image.permute(0, 3, 1, 2).float() / 255
         x = torch.cat([(x - 0.45) / 0.25, self.residuals(x)], dim=1)
-        features = self.encoder(x)
-        # Fused at an early stage: its map is fine enough for a crack at a fraction of the cost.
-        size = features[min(self.config.fuse, len(features) - 1)].shape[-2:]
         parts = [
-            F.interpolate(lateral(feature), size, mode="bilinear")
-            for lateral, feature in zip(self.lateral, features, strict=True)
+            F.interpolate(lateral(feature), scale_factor=factor, mode="bilinear")
+            for lateral, feature, factor in zip(
+                self.lateral, self.encoder(x), self.factors, strict=True
+            )
         ]
         fused = self.fuse(sum(parts[1:], parts[0]))
-        logits = self.map(fused)
-        heat = F.interpolate(logits, image.shape[1:3], mode="bilinear").squeeze(1)
-        flat = logits.flatten(1).float()
-        pooled = [flat.mean(1, keepdim=True), *(power_mean(flat, t) for t in SHARPNESS)]
-        return torch.cat([*pooled, fused.float().mean((2, 3))], dim=1), heat
+        return self.map(fused), fused
+
+    def enlarge(self, logits: Tensor) -> Tensor:
+        """Logits `[b, 1, h / s, w / s]` at full size, `[b, h, w]`."""
+        return F.interpolate(logits, scale_factor=float(self.stride), mode="bilinear").squeeze(1)
 
     def residuals(self, x: Tensor) -> Tensor:
         """High-pass residuals of each colour, `[b, 9, h, w]`.
@@ -84,6 +122,12 @@ class Network(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             residual = F.conv2d(edge.float(), self.filters, groups=3)  # type: ignore[arg-type]
         return residual.clamp(-8, 8) / 4
+
+
+def cut(size: int, tile: int, lattice: int) -> tuple[int, int]:
+    """How many tiles of how many pixels cover a side, evenly, each a multiple of the lattice."""
+    tiles = -(-size // tile)
+    return tiles, max(MIN_SIDE, -(-size // (tiles * lattice)) * lattice)
 
 
 def encoder_for(config: Train, planes: int) -> tuple[nn.Module, list[int]]:

@@ -1,0 +1,220 @@
+"""The graph that leaves the project: a loop over tiles of a picture, in one ONNX file.
+
+A tile sees `model.HALO` pixels beyond its core, as far as the network looks. So scores and heatmaps
+are those of one pass over the whole picture, and memory stays that of one tile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from damagenet.detect.model import HALO, MIN_SIDE, SHARPNESS, Network
+
+
+class Tile(nn.Module):
+    """What the loop runs on each tile."""
+
+    def __init__(self, network: Network) -> None:
+        """Wrap a network."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Uint8 `[b, h, w, 3]` to heatmap `[b, h, w]`, and logits and features of `Network.maps`.
+
+        Sides are multiples of the network's lattice.
+        """
+        logits, fused = self.network.maps(image)
+        return self.network.enlarge(logits).sigmoid(), logits, fused
+
+
+class Nodes:
+    """A growing list of ONNX nodes and constants; calling it adds a node and returns its output."""
+
+    def __init__(self, prefix: str) -> None:
+        """Names within the graph begin with a prefix."""
+        self.prefix, self.nodes, self.constants = prefix, list[Any](), list[Any]()
+
+    def __call__(self, kind: str, *inputs: str, out: str = "", **attributes: Any) -> str:  # noqa: ANN401
+        """Add a node of one output, named by us or numbered."""
+        from onnx import helper
+
+        out = out or f"{self.prefix}/{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [out], **attributes))
+        return out
+
+    def constant(self, values: object, dtype: type = np.int64) -> str:
+        """Add a constant of integers or, with `np.float32`, of numbers."""
+        from onnx import numpy_helper
+
+        name = f"{self.prefix}/constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.array(values, dtype), name))
+        return name
+
+    def rounded_up(self, value: str, by: str) -> str:
+        """`ceil(value / by)` of integers."""
+        return self("Div", self("Sub", self("Add", value, by), self.constant([1])), by)
+
+
+def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # noqa: ANN401
+    """An exported `Tile` (ONNX model) within the loop over tiles, and the score after it.
+
+    Args:
+        tile: The model of one tile, its three outputs as those of `Tile`.
+        network: For its last layer, stride and lattice.
+        calibration: As `calibrate.line` reads it.
+    """
+    import onnx
+    from onnx import TensorProto, helper
+
+    info, real = helper.make_tensor_value_info, TensorProto.FLOAT
+    whole = Nodes("whole")
+    for axis, side in ((0, "batch"), (1, "height"), (2, "width")):
+        whole("Shape", "image", start=axis, end=axis + 1, out=side)
+    for side in ("height", "width"):
+        _cut(whole, side, network)
+    sizes = {"peaks": len(SHARPNESS), "sums": 1 + network.config.width}
+    begin = [
+        whole("Expand", whole.constant([[fill]], np.float32),
+              whole("Concat", "batch", whole.constant([size]), axis=0))
+        for fill, size in zip((-1e30, 0.0), sizes.values(), strict=True)
+    ]  # fmt: skip
+    count = whole("Squeeze", whole("Mul", "height/tiles", "width/tiles"))
+
+    loop, hearts = _body(tile.graph, network.stride)
+    body = helper.make_graph(
+        loop.nodes,
+        "tiles",
+        [info("turn", TensorProto.INT64, []), info("go", TensorProto.BOOL, []),
+         *(info(name, real, ["batch", size]) for name, size in sizes.items())],
+        [info("going", TensorProto.BOOL, []),
+         *(info(f"{name}/next", real, ["batch", size]) for name, size in sizes.items()),
+         info(hearts, real, ["batch", "core_height", "core_width"])],
+    )  # fmt: skip
+    whole.nodes.append(
+        helper.make_node("Loop", [count, "", *begin], ["peaks/all", "sums/all", "cores"], body=body)
+    )
+    _heatmap(whole)
+    _score(whole, network, calibration)
+
+    dims = ["batch", "height", "width"]
+    graph = helper.make_graph(
+        whole.nodes,
+        "damagenet",
+        [info("image", TensorProto.UINT8, [*dims, 3])],
+        [info("score", real, ["batch"]), info("heatmap", real, dims)],
+        [*tile.graph.initializer, *whole.constants, *loop.constants],
+    )
+    model = helper.make_model(graph, opset_imports=tile.opset_import, ir_version=tile.ir_version)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _cut(nodes: Nodes, side: str, network: Network) -> None:
+    """How many tiles of which core cover a side, see `model.cut`; and its length in cells."""
+    nodes("Identity", nodes.rounded_up(side, nodes.constant([network.tile])), out=f"{side}/tiles")
+    lattice = nodes.constant([network.lattice])
+    shares = nodes.rounded_up(side, nodes("Mul", f"{side}/tiles", lattice))
+    core = nodes("Mul", shares, lattice)
+    nodes("Max", core, nodes.constant([MIN_SIDE]), out=f"{side}/core")
+    nodes("Mul", f"{side}/core", f"{side}/tiles", out=f"{side}/padded")
+    cells = nodes.rounded_up(side, nodes.constant([network.stride]))
+    nodes("Identity", cells, out=f"{side}/cells")
+
+
+def _body(tile: Any, stride: int) -> tuple[Nodes, str]:  # noqa: ANN401
+    """What happens to one tile: cut it out, look at it, add to what was found before."""
+    loop = Nodes("tile")
+    turn = loop("Unsqueeze", "turn", loop.constant([0]))
+    loop("Div", turn, "width/tiles", out="height/turn")
+    loop("Mod", turn, "width/tiles", out="width/turn")
+    crop = _window(loop, "width", _window(loop, "height", "image", 1), 2)
+    loop("Identity", crop, out=tile.input[0].name)
+    loop.nodes.extend(tile.node)
+    heat, logits, fused = (output.name for output in tile.output)
+
+    hearts = _core(loop, heat, 1, (1, 2))
+    logits, fused = (_core(loop, value, stride, (2, 3)) for value in (logits, fused))
+    flat = loop("Flatten", logits, axis=1)
+    steep = loop.constant(np.reshape(SHARPNESS, (1, -1, 1)), np.float32)
+    steeped = loop("Mul", loop("Unsqueeze", flat, loop.constant([1])), steep)
+    peak = loop("ReduceLogSumExp", steeped, loop.constant([2]), keepdims=0)
+    top = loop("Max", "peaks", peak)
+    parts = [loop("Exp", loop("Sub", value, top)) for value in ("peaks", peak)]
+    loop("Add", loop("Log", loop("Add", *parts)), top, out="peaks/next")
+    sums = [loop("ReduceSum", flat, loop.constant([1]), keepdims=1),
+            loop("ReduceSum", fused, loop.constant([2, 3]), keepdims=0)]  # fmt: skip
+    loop("Add", "sums", loop("Concat", *sums, axis=1), out="sums/next")
+    loop("Identity", "go", out="going")
+    return loop, hearts
+
+
+def _window(nodes: Nodes, side: str, picture: str, axis: int) -> str:
+    """Cut a tile with its halo out of a picture along one axis; the edge is repeated beyond it."""
+    halo, zero, one = (nodes.constant([value]) for value in (HALO, 0, 1))
+    start = nodes("Mul", f"{side}/turn", f"{side}/core", out=f"{side}/start")
+    first = nodes("Max", nodes("Sub", start, halo), zero)
+    end = nodes("Add", nodes("Add", start, f"{side}/core"), halo)
+    last = nodes("Min", end, f"{side}/padded")
+    nodes("Sub", start, first, out=f"{side}/offset")
+    places = nodes("Range", *(nodes("Squeeze", value) for value in (first, last, one)))
+    inside = nodes("Min", places, nodes("Sub", side, one))
+    return nodes("Gather", picture, inside, axis=axis)
+
+
+def _core(nodes: Nodes, value: str, stride: int, axes: tuple[int, int]) -> str:
+    """A tile's map without the halo; that of cells also without what lies beyond the picture."""
+    by = nodes.constant([stride])
+    for side, axis in zip(("height", "width"), axes, strict=True):
+        first = nodes("Div", f"{side}/offset", by)
+        size = nodes("Div", f"{side}/core", by)
+        if stride > 1:
+            left = nodes("Sub", f"{side}/cells", nodes("Div", f"{side}/start", by))
+            size = nodes("Min", size, left)
+        value = nodes("Slice", value, first, nodes("Add", first, size), nodes.constant([axis]))
+    return value
+
+
+def _heatmap(nodes: Nodes) -> None:
+    """Lay the cores `[tiles, b, h, w]` side by side and cut off what lies beyond the picture."""
+    grid = ("height/tiles", "width/tiles", "batch", "height/core", "width/core")
+    laid = nodes("Reshape", "cores", nodes("Concat", *grid, axis=0))
+    turned = nodes("Transpose", laid, perm=[2, 0, 3, 1, 4])
+    size = nodes("Concat", "batch", "height/padded", "width/padded", axis=0)
+    joined = nodes("Reshape", turned, size)
+    shown = nodes("Concat", "height", "width", axis=0)
+    nodes("Slice", joined, nodes.constant([0, 0]), shown, nodes.constant([1, 2]), out="heatmap")
+
+
+def _score(nodes: Nodes, network: Network, calibration: dict[str, Any]) -> None:
+    """The last layer on what all tiles held, and its calibration."""
+
+    def number(values: object) -> str:
+        return nodes.constant(values, np.float32)
+
+    cells = nodes("Cast", nodes("Mul", "height/cells", "width/cells"), to=1)
+    lowered = nodes("Sub", "peaks/all", nodes("Log", cells))
+    peaks = nodes("Div", lowered, number([SHARPNESS]))
+    means = nodes("Div", "sums/all", cells)
+    split = nodes.constant([1, network.config.width])
+    mean, features = f"{means}/logit", f"{means}/features"
+    nodes.nodes.append(_split(means, [mean, features], split))
+    evidence = nodes("Concat", mean, peaks, features, axis=1)
+    weight, bias = (x.detach().cpu().numpy() for x in (network.image.weight, network.image.bias))
+    logit = nodes("Add", nodes("MatMul", evidence, number(weight.T)), number(bias))
+    line = nodes("Mul", logit, number([calibration["slope"]]))
+    value = nodes("Add", line, number([calibration["offset"]]))
+    if len(calibration.get("knots", ())):
+        above = nodes("Relu", nodes("Sub", logit, number([calibration["knots"]])))
+        bent = nodes("MatMul", above, number(np.reshape(calibration["bends"], (-1, 1))))
+        value = nodes("Add", value, bent)
+    nodes("Squeeze", nodes("Sigmoid", value), nodes.constant([1]), out="score")
+
+
+def _split(value: str, parts: list[str], sizes: str) -> Any:  # noqa: ANN401
+    from onnx import helper
+
+    return helper.make_node("Split", [value, sizes], parts, axis=1)

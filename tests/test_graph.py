@@ -1,0 +1,63 @@
+"""The loop over tiles inside the exported file."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from conftest import photo, settings
+
+from damagenet.detect import export, graph, model
+from damagenet.detect.model import HALO, cut
+
+CURVE = {"slope": 0.7, "offset": -0.3}
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A small network of ours with weights that make its maps differ from place to place."""
+    torch.manual_seed(3)
+    made = model.Network(settings(train={"encoder": "nodown", "base": 4, "stages": 4}).train)
+    for module in made.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    torch.nn.init.normal_(made.image.weight)
+    return made.eval()
+
+
+def opened(network):
+    deployed = export.Deployed(network, CURVE).eval()
+    data = export.to_onnx(deployed, 20)
+    return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]), deployed
+
+
+def compared(session, deployed, image):
+    with torch.no_grad():
+        expected = [x.numpy() for x in deployed(torch.from_numpy(image))]
+    found = session.run(["score", "heatmap"], {"image": image})
+    return [np.abs(a - b).max() for a, b in zip(found, expected, strict=True)], found
+
+
+def test_tiles_give_what_one_pass_gives(network, monkeypatch):
+    monkeypatch.setattr(network, "tile", 160)
+    session, deployed = opened(network)
+    for batch, height, width in ((1, 161, 500), (2, 330, 150), (3, 8, 700), (1, 1, 1)):
+        image = np.stack([photo(height, width)] * batch)
+        gaps, (score, heatmap) = compared(session, deployed, image)
+        assert max(gaps) < 1e-5
+        assert score.shape == (batch,) and heatmap.shape == image.shape[:3]
+        assert heatmap.std() > 1e-3 or height * width == 1  # a constant would agree, too
+
+
+def test_the_halo_is_as_far_as_the_network_looks(network, monkeypatch):
+    monkeypatch.setattr(network, "tile", 160)
+    for halo, exact in ((HALO, True), (16, False)):
+        monkeypatch.setattr(graph, "HALO", halo)
+        gaps, _ = compared(*opened(network), photo(320, 320)[None])
+        assert bool(gaps[1] < 1e-5) is exact
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 1024, 1025, 1999, 6000, 20_000])
+def test_tiles_cover_a_side_evenly(size):
+    tiles, core = cut(size, 1024, 8)
+    assert core % 8 == 0 and 64 <= core <= 1024
+    assert tiles * core >= size and (tiles - 1) * core < size
