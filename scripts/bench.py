@@ -3,6 +3,7 @@
     python scripts/bench.py synth              # all of it, about 10 minutes on a quiet machine
     python scripts/bench.py synth --only path  # path, decoders, memory or workers
     python scripts/bench.py train              # the training loop, 5 minutes
+    python scripts/bench.py infer              # one photo through the detector, 5 minutes
 
 Machines are noisy: every time is a median with the quartiles beside it, and what counts are the
 ratios.
@@ -26,6 +27,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import bench_infer
 import bench_train
 import cv2
 import numpy as np
@@ -228,8 +230,8 @@ PARTS = {"path": path, "decoders": decoders, "memory": memory, "workers": worker
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stage", choices=["synth", "train"])
-    parser.add_argument("files", nargs="*", help="train: a config and a dataset")
+    parser.add_argument("stage", choices=["synth", "train", "infer"])
+    parser.add_argument("files", nargs="*", help="train: a config and a dataset; infer: a run")
     parser.add_argument("--only", choices=PARTS, help="one part; the other rows stay")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -239,6 +241,8 @@ def main() -> None:
         return
     if args.stage == "train":
         rows = bench_train.measure(row, args.files)
+    elif args.stage == "infer":
+        rows = bench_infer.measure(row, args.files)
     else:
         parts = [PARTS[args.only]] if args.only else PARTS.values()
         rows = [line for part in parts for line in part()]

@@ -93,6 +93,7 @@ class Train:
     exchange: float = 0.5  # share of full-frame edits cut to a random region in the loader
     augment: float = 0.5  # probability of each re-compression or photometric augmentation
     decoys: float = 0.0  # share of authentic twins made as soft as decoders leave theirs
+    imitations: float = 0.0  # share of whole-frame edits replaced by an imitated decoder's
     ramp: float = 0.0  # share of the steps over which the three above grow to their values
     ema: float = 0.99  # decay of the weight average that is evaluated and saved
     device: str = "auto"  # auto, cpu, cuda; cuda where there is none is an error

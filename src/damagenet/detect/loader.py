@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from damagenet import BadInput, images, runs
 from damagenet.config import Train
-from damagenet.detect import delivery
+from damagenet.detect import delivery, imitation
 from damagenet.images import Array
 from damagenet.synth import dataset
 
@@ -47,6 +47,8 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
         self.pairs = pair_up(manifest)
         if not self.pairs:
             raise BadInput(f"{folder}: no doctored picture has an authentic twin; rebuild")
+        # Traces are learnt on whole frames as they left the camera, or never.
+        self.plain = [p for p in self.pairs if json.loads(p[0]["channel"])["chain"] == "camera"]
         self.augment = A.Compose(
             [
                 A.D4(p=1.0),
@@ -61,14 +63,17 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = runs.rng_for(self.seed, "loader", index)
-        # Whole frames as they left the camera come first: traces are learnt there, or never.
         ease = min(1.0, (index + 1) / max(1.0, self.config.ramp * self.length)) ** 2
-        doctored, twins = self.pairs[int(rng.integers(len(self.pairs)))]
+        pairs = self.pairs if rng.random() < ease else self.plain or self.pairs
+        doctored, twins = pairs[int(rng.integers(len(pairs)))]
         real = twins[int(rng.integers(len(twins)))]
         fake, mask = dataset.read_pair(self.folder, doctored)
         twin, _ = dataset.read_pair(self.folder, real)
         if twin.shape != fake.shape:
             raise BadInput(f"{self.folder / real['image']}: its twin has another size; rebuild")
+        if doctored["topology"] == "full" and rng.random() < self.config.imitations:
+            # Families without end: what all decoders have in common is learnt, not their names.
+            fake = imitation.imitated(rng, twin)
         pasted = doctored["topology"] == "full" and rng.random() < ease * self.config.exchange
         if pasted:
             # The same original pixels outside a random region: the label becomes local, for free.
