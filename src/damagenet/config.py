@@ -93,8 +93,7 @@ class Train:
     exchange: float = 0.5  # share of full-frame edits cut to a random region in the loader
     augment: float = 0.5  # probability of each re-compression or photometric augmentation
     decoys: float = 0.0  # share of authentic twins made as soft as decoders leave theirs
-    imitations: float = 0.0  # share of whole-frame edits replaced by an imitated decoder's
-    ramp: float = 0.0  # share of the steps over which the three above grow to their values
+    ramp: float = 0.0  # share of the steps over which these three and other chains come in
     ema: float = 0.99  # decay of the weight average that is evaluated and saved
     device: str = "auto"  # auto, cpu, cuda; cuda where there is none is an error
     precision: str = "auto"  # auto, float32, bfloat16; auto = float32 on a CPU, half on a GPU

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from damagenet import BadInput, images, runs
 from damagenet.config import Train
-from damagenet.detect import delivery, imitation
+from damagenet.detect import delivery
 from damagenet.images import Array
 from damagenet.synth import dataset
 
@@ -71,9 +71,6 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
         twin, _ = dataset.read_pair(self.folder, real)
         if twin.shape != fake.shape:
             raise BadInput(f"{self.folder / real['image']}: its twin has another size; rebuild")
-        if doctored["topology"] == "full" and rng.random() < self.config.imitations:
-            # Families without end: what all decoders have in common is learnt, not their names.
-            fake = imitation.imitated(rng, twin)
         pasted = doctored["topology"] == "full" and rng.random() < ease * self.config.exchange
         if pasted:
             # The same original pixels outside a random region: the label becomes local, for free.
