@@ -14,7 +14,8 @@ import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+Image.init()
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", *({"AVIF"} & set(Image.OPEN)))
 MAX_PIXELS, MIN_SIDE, MAX_TILE, OVERLAP, BLOCK = 89_000_000, 64, 2_000_000, 64, 16
 
 
@@ -29,7 +30,7 @@ def open_model(path: str) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]
 
 def decode(path: str) -> np.ndarray:
     """Any picture file as uint8 `[height, width, 3]`, upright, never resized."""
-    with Image.open(path, formats=[f for f in FORMATS if f in Image.OPEN]) as picture:
+    with Image.open(path, formats=FORMATS) as picture:
         if picture.width * picture.height > MAX_PIXELS:
             raise ValueError(f"{path}: more than {MAX_PIXELS // 1_000_000} megapixels")
         picture.load()
