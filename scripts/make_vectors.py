@@ -32,7 +32,12 @@ FOLDER = Path(__file__).parents[1] / "clients" / "testvectors"
 SEED = 1
 GRID = 8
 """Rows and columns of block means that stand for a heatmap; fewer where it has fewer pixels."""
-TOLERANCE = {"score": 1e-4, "heatmap": 1e-3, "rgb_mean": 1.0}
+TOLERANCE: dict[str, Any] = {
+    "score": 1e-4,
+    "heatmap": 1e-3,
+    "rgb_mean": 1.0,
+    "other_decoder": {"score": 0.02, "heatmap_mean": 0.03},  # of lossy files; see clients/README.md
+}
 VERDICT_CASES = [
     # score, width, height, review_threshold, threshold, verdict
     [0.0, 640, 480, 0.4, 0.8, "pass"],

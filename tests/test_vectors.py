@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from onnx_model import INFO, write_model
+from PIL import Image
 
 from damagenet import images
 from damagenet.claims import Detector, default_model
@@ -94,17 +95,20 @@ def test_the_minimal_client_passes(name, opened):
     assert minimal.verdict(score, row["width"], row["height"], info) == row["verdict"]
 
 
-def test_the_minimal_client_needs_no_package_of_ours_and_prints_lines():
+def test_the_minimal_client_needs_no_package_of_ours_and_prints_lines(tmp_path):
     names = ["odd_65x97.png", "tiny_7x40.png"]
+    (tmp_path / "text.jpg").write_text("not a picture")
+    bad = [tmp_path / "text.jpg", tmp_path / "gone.jpg"]
     code = (
         "import runpy, sys; sys.modules['damagenet'] = sys.modules['cv2'] = None;"
         "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     )
     line = [sys.executable, "-c", code, CLIENTS / "python" / "minimal.py", default_model()]
-    line += [FOLDER / name for name in names]
+    line += [*bad, *(FOLDER / name for name in names)]
     done = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=True)
-    for name, text in zip(names, done.stdout.splitlines(), strict=True):
-        record = json.loads(text)
+    records = [json.loads(text) for text in done.stdout.splitlines()]
+    assert [(set(r), r["path"]) for r in records[:2]] == [({"path", "error"}, str(p)) for p in bad]
+    for name, record in zip(names, records[2:], strict=True):
         assert Path(record["path"]).name == name
         assert record["score"] == pytest.approx(VECTORS[name]["score"], abs=1e-4)
         assert record["verdict"] == VECTORS[name]["verdict"]
@@ -126,12 +130,16 @@ def test_the_bands_are_those_of_both_clients(case, tmp_path):
     assert own._verdict(score, (height, width))[0] == verdict
 
 
-def test_alpha_and_deep_grey_follow_the_formulas_of_the_specification(tmp_path):
+def test_alpha_ink_and_deep_grey_follow_the_formulas_of_the_specification(tmp_path):
     values, alpha = np.mgrid[:256, :256].astype(np.uint8)
     path = tmp_path / "all.png"
     images.write(path, np.dstack([values] * 3 + [alpha]))
     exact = (values * alpha.astype(float) + 255 * (255 - alpha.astype(float))) / 255
     assert np.array_equal(minimal.decode(str(path))[..., 0], np.rint(exact))
+    ink, black = np.mgrid[:256, :256].astype(np.uint8)
+    printed = Image.fromarray(np.dstack([ink, ink, ink, black]), "CMYK").convert("RGB")
+    left = 255 - black.astype(float)
+    assert np.array_equal(np.asarray(printed)[..., 0], left - np.rint(ink * left / 255))
     deep = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     images.write(path, deep)
     assert np.array_equal(minimal.decode(str(path))[..., 0], np.rint(deep / 257))

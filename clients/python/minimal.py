@@ -23,9 +23,10 @@ def open_model(path: str) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]
     """The session and its metadata; refuses files of others and of a newer format."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     text = session.get_modelmeta().custom_metadata_map.get("damagenet")
-    if text is None or json.loads(text)["format"] != 1:
+    info = json.loads(text or "{}")
+    if info.get("format") != 1 or "threshold" not in info:
         raise ValueError(f"{path}: not a damagenet detector, or one that needs a newer client")
-    return session, json.loads(text)
+    return session, info
 
 
 def decode(path: str) -> np.ndarray:
@@ -100,7 +101,10 @@ def ramp(start: int, end: int, length: int) -> np.ndarray:
 if __name__ == "__main__":
     opened, metadata = open_model(sys.argv[1])
     for name in sys.argv[2:]:
-        image = decode(name)
-        found, _ = score(opened, image)
-        said = verdict(found, image.shape[1], image.shape[0], metadata)
-        print(json.dumps({"path": name, "score": found, "verdict": said}))
+        try:
+            image = decode(name)
+            found, _ = score(opened, image)
+            said = verdict(found, image.shape[1], image.shape[0], metadata)
+            print(json.dumps({"path": name, "score": found, "verdict": said}))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            print(json.dumps({"path": name, "error": str(error)}))
