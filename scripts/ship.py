@@ -65,3 +65,4 @@ if __name__ == "__main__":
         print(f"it never flags: {flag['more_photos']} more photos of honest damage are needed")
     if "+dirty" in shipped["commit"] or shipped["commit"] == "unknown":
         print("it was trained from code that no commit holds; train again before you publish it")
+    print("next: python scripts/make_vectors.py --refresh, then commit both")

@@ -19,13 +19,13 @@ INFO = {
 }
 
 
-def write_model(path, info=INFO, input_name="image", constant=None):
+def write_model(path, info=INFO, input_name="image", constant=None, input_type=TensorProto.UINT8):
     """A detector whose heatmap is brightness / 255 and whose score is the mean of the heatmap.
 
     `info=None` leaves the metadata out; `constant` replaces the score (may be NaN).
     """
     shape = ["batch", "height", "width"]
-    image = helper.make_tensor_value_info(input_name, TensorProto.UINT8, [*shape, 3])
+    image = helper.make_tensor_value_info(input_name, input_type, [*shape, 3])
     outputs = [
         helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch"]),
         helper.make_tensor_value_info("heatmap", TensorProto.FLOAT, shape),

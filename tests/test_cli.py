@@ -33,7 +33,7 @@ def small(tmp_path, table):
 def test_the_stages_are_those_of_the_house_in_their_order():
     assert STAGES == (
         "products", "build", "audit", "train", "evaluate", "grid", "compare-baselines", "protocol",
-        "export", "predict", "review",
+        "export", "predict", "review", "inspect",
     )  # fmt: skip
 
 
@@ -104,6 +104,8 @@ BAD_INPUT = {
     "predict {small} --model {small}": "not a model that can be opened",
     "predict {tmp}/empty --model {model}": "no photos found",
     "predict {tmp}/*.jpg --model {model}": "no photos found",
+    "inspect {tmp}/gone.onnx": "no such model file",
+    "inspect {small}": "not a model that can be opened",
     "review {tmp}/gone.jpg --model {model} --out {tmp}/r.html": "no such file",
 }
 

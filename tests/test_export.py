@@ -102,6 +102,13 @@ def test_the_card_repeats_the_evaluation(exported, card):
     assert len(card["parity"]["shapes"]) >= 3
 
 
+def test_the_card_names_what_the_file_was_made_from(exported, card):
+    assert card["weights_sha256"] == runs.sha256(exported / "best.safetensors")
+    assert card["export_code_sha256"] == runs.code_sha256()
+    assert len(card["dataset_sha256"]) == 64 and card["calibration_pictures"] > 0
+    assert card["intended_use"] and card["input"].startswith("image uint8 [batch,height,width,3]")
+
+
 def test_the_model_is_valid_and_holds_its_weights(exported):
     proto = onnx.load(exported / "detector.onnx")
     onnx.checker.check_model(proto, full_check=True)

@@ -15,8 +15,11 @@ from packaging.specifiers import SpecifierSet
 
 PACKAGE = ROOT / "src" / "damagenet"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-TEXT = frozenset(".py .md .yaml .yml .toml .txt .csv .css .html .js .ipynb .cfg".split())
-FOLDERS = ("src", "tests", "scripts", "configs", "notebooks", "docs", ".github", ".ci")
+TEXT = frozenset(".py .md .yaml .yml .toml .txt .csv .css .html .js .ipynb .cfg .pbtxt".split())
+FOLDERS = (
+    "src", "tests", "scripts", "configs", "notebooks", "docs", "clients", ".github", ".ci",
+)  # fmt: skip
+BUILT = re.compile(r"/(\.\w+_(cache|checkpoints)|node_modules|dist)/")
 ALLOWED = {  # room -> what it may import of the package
     "synth": {"synth"}, "detect": {"synth", "detect"}, "claims": {"claims"},
 }  # fmt: skip
@@ -27,13 +30,7 @@ def shipped():
     inside = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))
     files = [*ROOT.iterdir(), *inside, *(ROOT / "data").rglob("*")]
     names = TEXT | {""}
-    return [
-        p
-        for p in files
-        if p.is_file()
-        and p.suffix in names
-        and not re.search(r"/\.\w+_(cache|checkpoints)/", str(p))
-    ]
+    return [p for p in files if p.is_file() and p.suffix in names and not BUILT.search(str(p))]
 
 
 def project():
@@ -109,7 +106,9 @@ def test_the_readme_is_short_and_its_make_targets_exist():
 
 def test_the_links_of_the_documents_lead_somewhere():
     documents = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-    for path in (*documents, *(ROOT / "docs").glob("*.md"), ROOT / "data" / "README.md"):
+    documents += [*(ROOT / "docs").glob("*.md"), ROOT / "data" / "README.md"]
+    documents += [p for p in (ROOT / "clients").rglob("*.md") if not BUILT.search(str(p))]
+    for path in documents:
         links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8"))
         links = [link for link in links if "://" not in link and not link.startswith("mailto:")]
         gone = [link for link in links if not (path.parent / link).exists()]
@@ -178,7 +177,7 @@ def test_every_module_has_its_tests():
         "strokes": "damage", "spot": "damage", "foreground": "damage", "layer": "damage",
         "raster": "damage", "board": "stiff", "autoencoder": "decoders", "shot": "doctor",
         "edits": "doctor", "duplicates": "audit", "contact_sheet": "card",
-        "groups": "products", "align": "compare", "heatmaps": "detector", "metadata": "labels",
+        "groups": "products", "align": "compare", "metadata": "labels",
         "page": "review", "signals": "review", "aigc": "labels", "strict": "config",
         "handmade": "baselines", "learnt": "baselines", "plots_robustness": "plots",
         "stages": "cli",
@@ -199,5 +198,5 @@ def test_large_files_stay_out():
     for folder in (*FOLDERS, "data"):
         for path in (ROOT / folder).rglob("*"):
             limit = 12_000_000 if path.match("claims/weights/*.onnx") else 1_000_000
-            if path.is_file() and path.suffix != ".pyc":
+            if path.is_file() and path.suffix != ".pyc" and not BUILT.search(str(path)):
                 assert path.stat().st_size < limit, Path(path).relative_to(ROOT)

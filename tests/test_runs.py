@@ -81,3 +81,16 @@ def test_the_environment_says_what_produced_a_result():
     assert found["versions"]["damagenet"] == __version__
     assert found["versions"]["numpy"] == np.__version__
     json.dumps(found, allow_nan=False)
+
+
+def test_the_hash_of_the_code_follows_the_code(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.py").write_text("one")
+    first = runs.code_sha256()
+    (tmp_path / "notes.txt").write_text("no code")
+    assert runs.code_sha256() == first
+    (tmp_path / "sub" / "a.py").write_text("two")
+    second = runs.code_sha256()
+    (tmp_path / "sub" / "a.py").rename(tmp_path / "sub" / "b.py")
+    assert len({first, second, runs.code_sha256()}) == 3

@@ -144,6 +144,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--listing", type=Path, metavar="FILE", help="the seller's photo")
     model_options(one)
     one.add_argument("--out", type=Path, required=True, metavar="FILE", help="report.html")
+
+    one = stage(
+        "inspect", "Print what a model says of itself: promises, results, origin, hashes",
+        "runs/demo/detector.onnx", "--json > detector.json",
+    )  # fmt: skip
+    one.add_argument("file", nargs="?", type=Path, metavar="FILE",
+                     help="default: $DAMAGENET_MODEL or the packaged one")  # fmt: skip
+    one.add_argument("--json", action="store_true", help="everything, as in detector.json")
     return root
 
 

@@ -52,6 +52,15 @@ def commit() -> str:
     return run[0].stdout.strip() + ("+dirty" if run[1].stdout.strip() else "")
 
 
+def code_sha256() -> str:
+    """Hash over names and bytes of the package's Python files: names code that no commit holds."""
+    whole = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py"), key=lambda p: p.relative_to(root).as_posix()):
+        whole.update(f"{path.relative_to(root).as_posix()} {sha256(path)}\n".encode())
+    return whole.hexdigest()
+
+
 def environment(**facts: object) -> dict[str, Any]:
     """What produced a result: commit, versions, machine, and the facts given (seed, threads …)."""
     versions = {}

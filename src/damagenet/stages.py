@@ -172,6 +172,16 @@ def review(args: argparse.Namespace) -> int:
     return 0
 
 
+def inspect(args: argparse.Namespace) -> int:
+    """Print what a model says of itself."""
+    from damagenet.claims.inspect import inspect as stage
+    from damagenet.claims.inspect import text
+
+    path, info = stage(args.file)
+    print(json.dumps(info, indent=2, allow_nan=False) if args.json else text(path, info))
+    return 0
+
+
 STAGES = {
     stage.__name__.replace("_", "-"): stage
     for stage in (
@@ -186,5 +196,6 @@ STAGES = {
         export,
         predict,
         review,
+        inspect,
     )
 }

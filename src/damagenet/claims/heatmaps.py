@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
+MAX_POINTS = 32
+"""Of a region's outline: enough to draw it, few enough to store with every record."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -19,6 +22,8 @@ class Region:
         x, y, width, height: Bounding box in pixels of the picture as shown (upright).
         area: Share of the picture that the part covers, in (0, 1].
         score: Mean of the heatmap inside the part, in [0.5, 1].
+        polygon: Outline as (x, y) of pixels on its rim, counter-clockwise, 3 to `MAX_POINTS`;
+            holes are ignored. A part too thin for three corners has those of its box.
     """
 
     x: int
@@ -27,6 +32,7 @@ class Region:
     height: int
     area: float
     score: float
+    polygon: tuple[tuple[int, int], ...] = ()
 
 
 def find_regions(heatmap: Map, level: float = 0.5, limit: int = 20) -> list[Region]:
@@ -40,13 +46,28 @@ def find_regions(heatmap: Map, level: float = 0.5, limit: int = 20) -> list[Regi
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
     sums = np.bincount(labels.ravel(), weights=heatmap.ravel(), minlength=count)
     smallest = max(9.0, 0.0002 * heatmap.size)
-    found = []
-    for (x, y, width, height, pixels), total in zip(boxes[1:], sums[1:], strict=True):
-        if pixels >= smallest:
-            box = (int(x), int(y), int(width), int(height))
-            area, score = round(pixels / heatmap.size, 6), round(total / pixels, 6)
-            found.append(Region(*box, area=float(area), score=float(score)))
-    return sorted(found, key=lambda r: -r.score * r.area)[:limit]
+    parts = [i for i in range(1, count) if boxes[i, cv2.CC_STAT_AREA] >= smallest]
+    parts = sorted(parts, key=lambda i: -sums[i])[:limit]
+    return [_region(labels, i, boxes[i], sums[i]) for i in parts]
+
+
+def _region(labels: NDArray[np.int32], part: int, box: NDArray[np.int32], total: float) -> Region:
+    """Part number `part` of a label map; `total` is the sum of the heatmap inside."""
+    import cv2
+
+    x, y, width, height, pixels = map(int, box)
+    inside = (labels[y : y + height, x : x + width] == part).astype(np.uint8)
+    (rim,), _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x, y))
+    slack, polygon = 1.0, cv2.approxPolyDP(rim, 1.0, True)
+    while len(polygon) > MAX_POINTS:
+        slack *= 1.5
+        polygon = cv2.approxPolyDP(rim, slack, True)
+    points = [(int(a), int(b)) for a, b in polygon[:, 0]]
+    if len(points) < 3:
+        right, bottom = x + width - 1, y + height - 1
+        points = [(x, y), (x, bottom), (right, bottom), (right, y)]
+    area, score = round(pixels / labels.size, 6), round(float(total) / pixels, 6)
+    return Region(x, y, width, height, area, score, tuple(points))
 
 
 def overlay(image: Array, heatmap: Map) -> Array:

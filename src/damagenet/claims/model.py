@@ -12,8 +12,8 @@ from damagenet import BadInput
 
 FORMAT = 1
 """Newest layout of the model's metadata that this code understands."""
-
-
+INTERFACE = "'image' tensor(uint8) 4-d -> 'heatmap' tensor(float) 3-d, 'score' tensor(float) 1-d"
+"""Inputs and outputs of a detector, by name."""
 PACKAGED = Path(__file__).parent / "weights" / "damagenet-s.onnx"
 
 
@@ -74,31 +74,44 @@ def ort_errors() -> tuple[type[Exception], ...]:
 
 
 def read_info(session: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401
-    """The metadata of an open model, after checking that it is one of ours."""
+    """The metadata of an open model, after checking that it is one of ours.
+
+    Raises:
+        BadInput: Other inputs or outputs than `INTERFACE`; metadata missing, damaged, or of a newer
+            format.
+    """
     again = "; export it again with `damagenet export RUN`"
-    inputs = [i.name for i in session.get_inputs()]
-    outputs = [o.name for o in session.get_outputs()]
-    if inputs != ["image"] or sorted(outputs) != ["heatmap", "score"]:
-        raise BadInput(
-            f"{path}: a detector has the input 'image' and the outputs 'score' and 'heatmap', "
-            f"this model has {inputs} and {outputs}{again}"
-        )
+    found = f"{_listed(session.get_inputs())} -> {_listed(session.get_outputs())}"
+    if found != INTERFACE:
+        raise BadInput(f"{path}: a detector maps {INTERFACE}; this one maps {found[:200]}{again}")
     text = session.get_modelmeta().custom_metadata_map.get("damagenet")
     if text is None:
         raise BadInput(f"{path}: the model lacks the 'damagenet' metadata{again}")
     try:
-        info = json.loads(text, parse_constant=lambda _: None)  # NaN is not JSON
-        layout = int(info["format"])
+        info = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+        layout = info["format"]
+        if type(layout) is not int or layout < 1:
+            raise ValueError("format must be a whole number from 1")
         if layout <= FORMAT:
             info["threshold"] = float(info["threshold"])
             info["review_threshold"] = float(info.get("review_threshold", info["threshold"]))
-            if not info["review_threshold"] <= info["threshold"] < math.inf:  # false for NaN
-                raise ValueError("review_threshold must not exceed threshold")
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise BadInput(f"{path}: damaged 'damagenet' metadata ({error!r}){again}") from None
+            if not 0 <= info["review_threshold"] <= info["threshold"] < math.inf:  # false for NaN
+                raise ValueError("review_threshold must lie between 0 and threshold")
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+        reason = " ".join(repr(error).split())[:200]
+        raise BadInput(f"{path}: damaged 'damagenet' metadata ({reason}){again}") from None
     if layout > FORMAT:
         raise BadInput(
-            f"{path}: metadata format {layout} is newer than this damagenet understands "
+            f"{path}: metadata format {str(layout)[:20]} is newer than this damagenet understands "
             f"({FORMAT}); update damagenet or use an older model"
         )
     return dict(info)
+
+
+def _finite(text: str) -> float | None:
+    """A number of the metadata; neither NaN nor 1e999 is JSON that others could read."""
+    return number if math.isfinite(number := float(text)) else None
+
+
+def _listed(tensors: Any) -> str:  # noqa: ANN401
+    return ", ".join(sorted(f"{t.name!r} {t.type} {len(t.shape)}-d" for t in tensors))

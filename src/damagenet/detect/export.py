@@ -95,6 +95,8 @@ def export(run: Path) -> dict[str, Any]:
         "table": [row for row in results["metrics"] if row["metric"] in model_card.SHOWN],
         "dataset_sha256": results["dataset_sha256"],
         "commit": facts["commit"],
+        "weights_sha256": runs.sha256(run / "best.safetensors"),
+        "export_code_sha256": runs.code_sha256(),
         "seed": facts["seed"],
         "encoder": config.train.encoder,
         "parity": parity,
