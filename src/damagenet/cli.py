@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -156,8 +155,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.overrides += rest
     elif rest:
         whole.error(f"unrecognized arguments: {' '.join(rest)}")
-    # Pillow warns of odd files in two lines with paths of its own; what matters is raised anyway.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         code: int = args.call(args)
         return code
