@@ -7,6 +7,7 @@ that names the file. ICC profiles are ignored.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import logging
 import os
@@ -14,7 +15,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -52,9 +53,19 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
+def _silence_libtiff() -> None:
+    """Stop libtiff from printing on its own; found only where it came with Pillow's wheel."""
+    for path in Path(Image.__file__).parents[1].glob("pillow.libs/libtiff*"):
+        with suppress(OSError, AttributeError):
+            library = ctypes.CDLL(str(path))  # the copy that Pillow has loaded
+            library.TIFFSetErrorHandler(None)
+            library.TIFFSetWarningHandler(None)
+
+
 @cache
 def _formats() -> tuple[str, ...]:
     Image.init()
+    _silence_libtiff()
     try:
         import pillow_heif
     except ImportError:
@@ -83,6 +94,8 @@ def opened(source: str | Path | bytes | BinaryIO, name: str | None = None) -> It
             handle.start_pixels()
             yield picture
     except UnidentifiedImageError:
+        if handle.spent():
+            raise BadInput(f"{name}: too much metadata; save it as JPEG") from None
         hint = "install damagenet[heif] for HEIC" if "HEIF" not in _formats() else "not a picture"
         raise BadInput(f"{name}: not a picture this project can read ({hint})") from None
     except Image.DecompressionBombError as error:
@@ -139,7 +152,8 @@ def to_rgb(picture: Image.Image) -> Array:
 def _band(picture: Image.Image, peak: float) -> Array:
     """A part of a decoded picture as RGB, or as grey `[h, w, 1]`; `peak` is white in deep modes."""
     if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+        with np.errstate(invalid="ignore"):  # a float file may hold any bits
+            values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
         return np.clip(np.rint(values * (255.0 / peak)), 0, 255).astype(np.uint8)[..., None]
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
@@ -190,17 +204,27 @@ def files_in(places: Iterable[str | Path]) -> list[Path]:
     """Picture files in folders (searched deep, sorted), glob patterns, and files named outright.
 
     A file named outright is returned whatever its extension, so that its error can be reported.
+
+    Raises:
+        BadInput: A pattern that cannot be one, such as `**.jpg`.
     """
     found: list[Path] = []
     for place in places:
-        path = Path(place)
-        if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            found += sorted(p for p in inside if not p.name.startswith("."))
-        elif any(c in str(place) for c in "*?[") and not path.exists():
-            anchor = Path(path.anchor) if path.is_absolute() else Path()
-            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
-            found += sorted(p for p in anchor.glob(pattern) if p.is_file())
-        else:
-            found.append(path)
+        try:
+            found += _files_at(Path(place))
+        except OSError:  # such as a name that is too long: reading it will say so
+            found.append(Path(place))
+        except ValueError as error:
+            raise BadInput(f"{shown(place)}: not a pattern of file names ({error})") from None
     return list(dict.fromkeys(found))
+
+
+def _files_at(path: Path) -> list[Path]:
+    if path.is_dir():
+        inside = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        return sorted(p for p in inside if not p.name.startswith("."))
+    if any(c in str(path) for c in "*?[") and not path.exists():
+        anchor = Path(path.anchor) if path.is_absolute() else Path()
+        pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
+        return sorted(p for p in anchor.glob(pattern) if p.is_file())
+    return [path]

@@ -87,9 +87,13 @@ class Patient(io.BytesIO):
         """As of any file; `OSError` when patience ends."""
         self.reads -= 1
         self.bytes_left -= max(0, size or 0)
-        if self.reads < 0 or self.bytes_left < 0:
+        if self.spent():
             raise OSError("too many or too large pieces of metadata")
         return super().read(size)
+
+    def spent(self) -> bool:
+        """Whether patience has ended."""
+        return self.reads < 0 or self.bytes_left < 0
 
     def start_pixels(self) -> None:
         """From now on reading is for pixels, which come in many chunks."""
