@@ -31,8 +31,8 @@ Array = NDArray[np.uint8]
 
 MAX_PIXELS = 89_000_000
 """Larger pictures are refused: they would need more than 1 GB to work on."""
-MAX_SIDE = 65_535
-"""Pixels, the most that JPEG and GIF can say; a line of 89 megapixels is no photo."""
+MAX_SIDE = 65_500
+"""Pixels, the most that JPEG encoders take; a line of 89 megapixels is no photo."""
 MAX_PIECES = 100_000
 """Strips or tiles of one picture."""
 
