@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -340,3 +341,16 @@ def test_use_needs_no_torch(model):
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "pass"
+
+
+def test_scoring_leaves_no_file_behind(model, tmp_path):
+    """The runtime's own reporting would write one at import."""
+    code = (
+        "import sys, numpy as np; from damagenet.claims import Detector;"
+        "Detector(sys.argv[1], threads=1)(np.zeros((80, 90, 3), np.uint8))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    environment["TMPDIR"] = str(tmp_path)
+    line = [sys.executable, "-c", code, str(model)]
+    subprocess.run(line, check=True, cwd=tmp_path, env=environment)
+    assert not list(tmp_path.iterdir())

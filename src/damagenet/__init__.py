@@ -4,6 +4,8 @@ import os
 
 # albumentations asks PyPI for a newer release at import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+# onnxruntime's builds report to their maker, and leave a file in TMPDIR, unless told not to.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

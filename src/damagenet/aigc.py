@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ IPTC_EXT = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 XMP_JPEG = b"http://ns.adobe.com/xap/1.0/\x00"
 XMP_PNG = b"XML:com.adobe.xmp\x00"
+FILL = re.compile(rb"\xff+(?=\xff)")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -111,8 +113,8 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
+        if marker == 0xFF:  # fill bytes
+            at = FILL.match(data, at).end()  # type: ignore[union-attr] # matches at least one
             continue
         if marker == 0xDA or 0xD0 <= marker <= 0xD9:
             return

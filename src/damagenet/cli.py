@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from damagenet import BadInput, __version__
+from damagenet.incoming import shown
 from damagenet.stages import STAGES
 
 EXIT = "exit codes: 0 done; 1 the input or the result is bad (the message says how to mend it); " \
@@ -164,13 +165,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.overrides += rest
     elif rest:
         whole.error(f"unrecognized arguments: {' '.join(rest)}")
-    # Pillow warns of odd files in two lines with paths of its own; what matters is raised anyway.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code: int = args.call(args)
         return code
     except BadInput as error:
-        print(f"damagenet {args.stage}: {error}", file=sys.stderr)
+        print(f"damagenet {args.stage}: {shown(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)

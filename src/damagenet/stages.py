@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from damagenet import BadInput, config, images
+from damagenet.incoming import shown
 
 
 def products(args: argparse.Namespace) -> int:
@@ -21,7 +22,7 @@ def products(args: argparse.Namespace) -> int:
     table, refused = stage.register(intact, damaged, args.workers)
     stage.save(table, refused, args.out)
     for item in refused:
-        print(f"refused {item.path}: {item.reason}", file=sys.stderr)
+        print(f"refused {shown(item.path)}: {shown(item.reason)}", file=sys.stderr)
     counts = table.condition.value_counts().to_dict()
     print(
         f"{args.out}: {len(table)} photos ({', '.join(f'{n} {c}' for c, n in counts.items())}), "
@@ -155,7 +156,7 @@ def predict(args: argparse.Namespace) -> int:
         elif "error" in record:
             tqdm.write(f"error   {record['error']}")
         else:
-            tqdm.write(f"{record['verdict']:<7} {record['score']:.3f}  {record['path']}")
+            tqdm.write(f"{record['verdict']:<7} {record['score']:.3f}  {shown(record['path'])}")
     if failed:
         print(f"{failed} of {len(paths)} files could not be scored", file=sys.stderr)
     return 1 if failed else 0

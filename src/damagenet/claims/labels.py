@@ -10,17 +10,20 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
-from damagenet import BadInput
 from damagenet.aigc import IPTC_EXT, TC260
 from damagenet.claims.metadata import C2PA_CARRIERS, Block, blocks
+from damagenet.incoming import content
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 LONGEST = 500
 """Characters of a metadata value that are kept."""
+MAX_LABELS = 500
+"""Of one file; each is compared with every other."""
 
 CERTAINTY = {"1": "is", "2": "may be", "3": "is suspected to be"}
 SOURCE_TYPES: dict[str, tuple[bool | None, str]] = {
@@ -79,14 +82,12 @@ def read_labels(source: str | Path | bytes) -> list[Label]:
         source: A path or the bytes of the file. Its pixels are not decoded.
 
     Raises:
-        BadInput: No such file, or no permission. Hostile content raises nothing: a block that
-            cannot be parsed gives a 'found-malformed' label.
+        BadInput: As for `incoming.content`. Hostile content raises nothing: a block that cannot
+            be parsed gives a 'found-malformed' label.
     """
-    try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as error:
-        raise BadInput(f"{error.filename}: cannot be read ({error.strerror})") from None
-    found = [label for block in blocks(data) for label in _interpret(block)]
+    data = source if isinstance(source, bytes) else content(source)
+    every = (label for block in blocks(data) for label in _interpret(block))
+    found = list(islice(every, MAX_LABELS))
     merged = list({(m.standard, m.carrier, m.status, str(m.value)): m for m in found}.values())
     return _mark_conflicts(merged)
 
@@ -205,10 +206,12 @@ def _c2pa(block: Block) -> Iterator[Label]:
 def _xmp(data: bytes) -> Iterator[Label]:
     """The labels of one XMP packet; no entities, no document types, no recursion into files."""
     from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
+    from defusedxml.ElementTree import DefusedXMLParser
 
     try:
-        root: Element = fromstring(data.strip(b"\x00 \t\r\n"), forbid_dtd=True)
+        parser = DefusedXMLParser(target=_Builder(), forbid_dtd=True)
+        parser.feed(data.strip(b"\x00 \t\r\n"))
+        root: Element = parser.close()
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         standard = "software"
         if b"AIGC" in data:
@@ -234,13 +237,22 @@ def _xmp(data: bytes) -> Iterator[Label]:
         yield _tc260_fields(split, "XMP")
 
 
+class _Builder(TreeBuilder):
+    """Refuses endless namespaces, which every name would repeat in memory."""
+
+    def start_ns(self, prefix: str, uri: str) -> None:
+        if len(uri) > LONGEST:
+            raise ValueError(f"a namespace of {len(uri)} characters for {prefix[:9]}")
+
+
 def _properties(root: Element) -> Iterator[tuple[str, str]]:
     """Names and texts of all XMP properties, written as attributes, elements, links or lists."""
     for element in root.iter():
         yield from element.attrib.items()
         if not isinstance(element.tag, str) or element.tag.startswith(RDF):
             continue
-        for part in list(element.iter(f"{RDF}li")) or [element]:
+        holders = (element, *element)  # a list hangs below rdf:Bag, Seq or Alt
+        for part in [li for held in holders for li in held.findall(f"{RDF}li")] or [element]:
             text = (part.text or "").strip() or part.get(f"{RDF}resource") or ""
             yield element.tag, text.strip()
 

@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from PIL import Image
 
@@ -20,6 +21,10 @@ MAX_BLOCK = 1_000_000
 """Bytes; larger blocks are reported and not read."""
 MAX_BLOCKS = 200
 """Blocks of one file that are looked at."""
+MAX_TOTAL = 4_000_000
+"""Bytes of all blocks together, C2PA aside; what comes later is reported and not read."""
+MAX_PIECES = 100_000
+"""Segments or chunks of one file, pixels included, that are walked through."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +55,23 @@ def blocks(data: bytes) -> list[Block]:
     else:
         found = _pillow(data)
     result: list[Block] = []
+    left = MAX_TOTAL
     for block in found:
         if len(result) >= MAX_BLOCKS:
             break
-        too_long = len(block.data) > MAX_BLOCK and block.carrier not in C2PA_CARRIERS
-        if too_long:
-            reason = f"larger than {MAX_BLOCK // 1_000_000} MB and was not read"
-            block = Block(block.carrier, block.key, b"", reason)
-        result.append(block)
+        problem = ""
+        if block.carrier not in C2PA_CARRIERS:
+            left -= len(block.data)
+            if len(block.data) > MAX_BLOCK:
+                problem = f"larger than {MAX_BLOCK // 1_000_000} MB and was not read"
+            elif left < 0:
+                problem = f"beyond the first {MAX_TOTAL // 1_000_000} MB and was not read"
+        if problem:
+            result.append(Block(block.carrier, block.key, b"", f"is {problem}"))
+        elif block.carrier == "EXIF" and not block.key and not block.problem:
+            result += _exif(block.data)
+        else:
+            result.append(block)
     return result
 
 
@@ -66,12 +80,12 @@ C2PA_CARRIERS = ("JPEG APP11", "PNG caBX", "WebP C2PA")
 
 def _jpeg(data: bytes) -> Iterator[Block]:
     boxes = bytearray()
-    for marker, start, stop in jpeg_segments(data):
+    for marker, start, stop in islice(jpeg_segments(data), MAX_PIECES):
         body = data[start + 4 : stop]
         if marker == 0xE1 and body.startswith(XMP_JPEG):
             yield Block("XMP", "", body[len(XMP_JPEG) :])
         elif marker == 0xE1 and body.startswith(b"Exif\x00\x00"):
-            yield from _exif(body)
+            yield Block("EXIF", "", body)
         elif marker == 0xEB and body.startswith(b"JP"):
             boxes += body
     if boxes:
@@ -79,12 +93,12 @@ def _jpeg(data: bytes) -> Iterator[Block]:
 
 
 def _png(data: bytes) -> Iterator[Block]:
-    for kind, start, stop in png_chunks(data):
+    for kind, start, stop in islice(png_chunks(data), MAX_PIECES):
         body = data[start + 8 : stop - 4]
         if kind in (b"tEXt", b"zTXt", b"iTXt"):
             yield _png_text(kind, body)
         elif kind == b"eXIf":
-            yield from _exif(b"Exif\x00\x00" + body)
+            yield Block("EXIF", "", b"Exif\x00\x00" + body)
         elif kind == b"caBX":
             yield Block("PNG caBX", "", body)
 
@@ -116,13 +130,15 @@ def _png_text(kind: bytes, body: bytes) -> Block:
 
 def _webp(data: bytes) -> Iterator[Block]:
     at = 12
-    while at + 8 <= len(data):
+    for _ in range(MAX_PIECES):
+        if at + 8 > len(data):
+            return
         kind, size = data[at : at + 4], int(struct.unpack("<I", data[at + 4 : at + 8])[0])
         body = data[at + 8 : at + 8 + size]
         if kind == b"XMP ":
             yield Block("XMP", "", body)
         elif kind == b"EXIF":
-            yield from _exif(body if body[:4] == b"Exif" else b"Exif\x00\x00" + body)
+            yield Block("EXIF", "", body if body[:4] == b"Exif" else b"Exif\x00\x00" + body)
         elif kind == b"C2PA":
             yield Block("WebP C2PA", "", body)
         at += 8 + size + size % 2
@@ -139,23 +155,20 @@ def _pillow(data: bytes) -> Iterator[Block]:
             if isinstance(xmp, str | bytes):
                 yield Block("XMP", "", xmp.encode() if isinstance(xmp, str) else xmp)
             if isinstance(exif, bytes):
-                yield from _exif(exif)
+                yield Block("EXIF", "", exif)
             elif tags:
                 yield from _tags(picture.getexif())
-    except (BadInput, KeyError, TypeError):  # no metadata to be had from it
+    except BadInput:  # no metadata to be had from it
         return
 
 
-def _exif(body: bytes) -> Iterator[Block]:
-    if len(body) > MAX_BLOCK:
-        yield Block("EXIF", "", body)
-        return
+def _exif(body: bytes) -> list[Block]:
     try:
         exif = Image.Exif()
         exif.load(body)
-        yield from list(_tags(exif))
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error) as error:
-        yield Block("EXIF", "", b"", f"cannot be parsed ({type(error).__name__})")
+        return list(_tags(exif))
+    except images.DAMAGE as error:
+        return [Block("EXIF", "", b"", f"cannot be parsed ({type(error).__name__})")]
 
 
 def _tags(exif: Image.Exif) -> Iterator[Block]:

@@ -27,6 +27,7 @@ from damagenet.claims.signals import (
     listing_signal,
     pixel_signal,
 )
+from damagenet.incoming import content
 
 PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow")
 
@@ -93,11 +94,11 @@ def review(
 
 def _open_photo(path: str | Path) -> Photo:
     try:
-        image = images.read(path)
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except (BadInput, OSError) as error:
+        data = content(path)
+        image = images.read(data, str(path))
+    except BadInput as error:
         return Photo(str(path), error=str(error))
-    return Photo(str(path), sha256=digest, image=image)
+    return Photo(str(path), sha256=hashlib.sha256(data).hexdigest(), image=image)
 
 
 def _examine(path: str | Path, listing: Photo | None, detector: Detector) -> Photo:
