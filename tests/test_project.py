@@ -181,7 +181,7 @@ def test_every_module_has_its_tests():
         "groups": "products", "align": "compare", "heatmaps": "detector", "metadata": "labels",
         "page": "review", "signals": "review", "aigc": "labels", "strict": "config",
         "handmade": "baselines", "learnt": "baselines", "plots_robustness": "plots",
-        "stages": "cli",
+        "stages": "cli", "widgets_costs": "widgets",
     }  # fmt: skip
     for path in MODULES:
         if path.stem not in ("__init__", "__main__"):

@@ -135,3 +135,56 @@ def margins(rows: pd.DataFrame) -> Figure:
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
+
+
+def pixels(table: pd.DataFrame) -> Figure:
+    """The heatmap at 0.5: overlap with the edit on doctored pictures, false light on authentic.
+
+    Two panels, never one mean: F1 is not defined where nothing is doctored.
+
+    Args:
+        table: Rows of `metrics.json`.
+    """
+    figure = Figure(figsize=(10, 2.6), layout="constrained")
+    for axis, metric, start, colour, label in zip(
+        figure.subplots(1, 2),
+        ("pixel_f1", "pixel_false_alarms"),
+        (("all", "topology="), ("authentic=",)),
+        LINES,
+        ("pixel F1 on doctored pictures", "share of pixels lit on authentic pictures"),
+        strict=False,
+    ):
+        rows = table[(table.metric == metric) & table.slice.str.startswith(start)].iloc[::-1]
+        value, low, high = (rows[name].astype(float) for name in ("value", "low", "high"))
+        places = np.arange(len(rows))
+        axis.barh(places, value, color=colour, alpha=0.75, height=0.6)
+        spread = np.clip([value - low, high - value], 0, None)
+        axis.errorbar(value, places, xerr=spread, fmt="none", ecolor="#444444", capsize=2)
+        axis.set_yticks(places, [name.partition("=")[2] or name for name in rows.slice])
+        axis.set(xlabel=label, xlim=(0, 1))
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def costs(curve: pd.DataFrame, threshold: float) -> Figure:
+    """What errors cost at every threshold, stacked, and the ones chosen and cheapest.
+
+    Args:
+        curve: Rows of rising `threshold` with the cost of `missed` frauds and of `accused` buyers.
+        threshold: The chosen one.
+    """
+    figure = Figure(figsize=(7.5, 3), layout="constrained")
+    axis = figure.subplots()
+    axis.stackplot(
+        curve.threshold, curve.missed, curve.accused, colors=("#f2c14e", "#d95f02"), alpha=0.85,
+        labels=("frauds that were paid", "honest buyers who were accused"),
+    )  # fmt: skip
+    total = curve.missed + curve.accused
+    best = curve.threshold[total.idxmin()]
+    axis.axvline(threshold, color="black", lw=1.4, label=f"your threshold, {threshold:.2f}")
+    axis.axvline(best, color="#1b6ca8", lw=1.4, ls="--", label=f"the cheapest, {best:.2f}")
+    axis.set(xlabel="flag from this score on", ylabel="cost of 1,000 claims", xlim=(0, 1.01))
+    axis.set_ylim(0, 2.5 * max(float(total.iloc[-1]), 1e-9))  # accusing all would dwarf the rest
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return figure
