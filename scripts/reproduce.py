@@ -217,6 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings, path = prepared(args.config, args.resume)
         if args.accept:
             own = not os.environ.get("DAMAGENET_DATA")
+            if path.is_file() and (own := runs.read_json(path, "")["photos"] == "project"):
+                os.environ.pop("DAMAGENET_DATA", None)
             runs.write_json(path, accept(settings, own, args.seeds, args.workers))
             print(f"{path}: written; look at the difference before you commit it")
             return 0

@@ -180,7 +180,7 @@ def costs(curve: pd.DataFrame, threshold: float) -> Figure:
         labels=("frauds that were paid", "honest buyers who were accused"),
     )  # fmt: skip
     total = curve.missed + curve.accused
-    best = curve.threshold[total.idxmin()]
+    best = float(curve.threshold.iloc[int(total.argmin())])
     axis.axvline(threshold, color="black", lw=1.4, label=f"your threshold, {threshold:.2f}")
     axis.axvline(best, color="#1b6ca8", lw=1.4, ls="--", label=f"the cheapest, {best:.2f}")
     axis.set(xlabel="flag from this score on", ylabel="cost of 1,000 claims", xlim=(0, 1.01))

@@ -105,18 +105,19 @@ class Deciding:
     def refresh(self, change: object = None) -> None:
         """Price all thresholds anew and show them."""
         honest = self.scored.cell.isin(HONEST[self.honest.value])
-        scores = [self.scored.score[rows].to_numpy() for rows in (honest, self.scored.label == 1)]
+        score, doctored = self.scored.score.to_numpy(), self.scored.label.to_numpy() == 1
+        pair = score[honest.to_numpy()], score[doctored]
         prices = self.fraud.value, self.missed.value, self.accused.value
-        self.curve = priced(*scores, STEPS, *prices)
-        self.chosen = priced(*scores, np.array([self.threshold.value]), *prices).iloc[0]
+        self.curve = priced(*pair, STEPS, *prices)
+        self.chosen = priced(*pair, np.array([self.threshold.value]), *prices).iloc[0]
         figure, buffer = plots.costs(self.curve, self.threshold.value), io.BytesIO()
         figure.savefig(buffer, format="png", dpi=90)
         self.picture.value = buffer.getvalue()
         self.status.value = (
-            f'<div role="status" style="line-height:1.4">{self._facts(scores)}</div>'
+            f'<div role="status" style="line-height:1.4">{self._facts(*map(len, pair))}</div>'
         )
 
-    def _facts(self, scores: list[Floats]) -> str:
+    def _facts(self, honest: int, doctored: int) -> str:
         one, total = self.chosen, self.curve.missed + self.curve.accused
         flagged = one.caught + one.suspects
         facts = [
@@ -124,9 +125,9 @@ class Deciding:
             f"{one.suspects:.1f} honest buyers are accused, {one.spared:.1f} left in peace",
             f"{one.suspects / flagged:.0%} of the flagged are honest" if flagged else "no flags",
             f"cost {one.missed + one.accused:,.0f}; the cheapest threshold, "
-            f"{self.curve.threshold[total.idxmin()]:.2f}, costs {total.min():,.0f}, flagging "
-            f"nothing {total.iloc[-1]:,.0f}",
-            f"rates from {len(scores[0])} honest and {len(scores[1])} doctored pictures",
+            f"{self.curve.threshold.iloc[int(total.argmin())]:.2f}, costs {total.min():,.0f}, "
+            f"flagging nothing {total.iloc[-1]:,.0f}",
+            f"rates from {honest} honest and {doctored} doctored pictures",
         ]
         return escape(" | ".join(facts))
 
