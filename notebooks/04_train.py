@@ -50,10 +50,11 @@ settings.train
 # first, as one does to recognise cats: shrinking averages neighbouring pixels, and the trace *is*
 # the relation between neighbouring pixels.
 #
-# In a share of the `full` items the loader pastes the original back outside a region. That turns
-# one picture into many `exchange` edits at no cost, and stops the network from judging by the
-# picture as a whole. (Not with this config: `train.exchange` is 0.) With `train.decoys` above 0 a share of **authentic** crops is softened alone:
-# decoders smooth, phones do too, and a detector of smoothness would accuse their owners.
+# With `train.exchange` above 0 (here: 0) the loader pastes the original back outside a region in
+# a share of the `full` items. That turns one picture into many `exchange` edits at no cost, and
+# stops the network from judging by the picture as a whole. With `train.decoys` a share of
+# **authentic** crops is softened alone: decoders smooth, phones do too, and a detector of
+# smoothness would accuse their owners.
 
 # %%
 twins = Twins(data, manifest[manifest.split == "train"], settings.train, settings.seed, 7)

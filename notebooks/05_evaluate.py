@@ -110,11 +110,11 @@ table = pd.DataFrame(results["metrics"])
 plots.slices(table)
 
 # %% [markdown]
-# The edited **area** decides more than anything else. "Full" edits do not always cover the frame: a
-# decoder leaves plain white as it was. A hair crack, pasted back, covers a few hundred pixels; after
-# a chat app hardly a trace of it is left, and the honest answer is `review`. The middle curve is
-# what counts in use: the AUC grants a perfect threshold afterwards, this one was chosen beforehand.
-# At zero, nothing can be flagged: too few photos of honest damage to promise anything.
+# The edited **area** decides more than anything else. "Full" edits do not always cover the frame,
+# as a decoder leaves plain white as it was. A hair crack, pasted back, covers a few hundred pixels;
+# after a chat app hardly a trace of it is left, and the honest answer is `review`. The middle curve
+# is what counts in use: the AUC grants a perfect threshold afterwards, this one was chosen
+# beforehand. At zero, nothing can be flagged: too few photos of honest damage to promise anything.
 
 # %%
 plots.areas(table)

@@ -52,14 +52,14 @@ manifest = dataset.read_manifest(data)
 # %%
 table = products.load(settings.products.table or data / "products.parquet")
 shop = table.set_index("product_id").path
-rows = manifest[(manifest.split == "test") & (manifest.cell == "doctored_damage")]
-row = rows.sort_values("severity").iloc[-1]
+frauds = manifest[(manifest.split == "test") & (manifest.cell == "doctored_damage")]
+row = frauds.loc[frauds.severity.idxmax()]
 recipe = json.loads(row.recipe)
 straight = channel.plan(runs.rng_for(settings.seed, "claims"), ("camera",))  # not by way of an app
-pasted = recipe["edit"] | {"topology": "exchange"}  # the rest of the photo stays the seller's
+pasted = {"edit": recipe["edit"] | {"topology": "exchange"}}  # the rest stays the seller's photo
 large = recipe | {"frame": recipe["frame"] | {"long_side": 640}, "channel": straight}
-large |= {"edit": pasted}
-fraud = doctor.render(doctor.Shot(images.read(shop[row.product_id]), large["frame"]), large)
+photo = images.read(shop[row.product_id])
+fraud = doctor.render(doctor.Shot(photo, large["frame"]), large | pasted)
 images.write_bytes(folder / "fraud.jpg", aigc.label_bytes(fraud.file))
 pd.DataFrame(read_labels(folder / "fraud.jpg"))[["standard", "status", "ai", "finding"]]
 

@@ -6,8 +6,10 @@
 What is expected lies beside the config (reproduce.expected.json). Hashes of photos must be equal
 everywhere; those of the dataset, the weights and the numbers on one kind of processor with one set
 of library versions, as constraints.txt names them (decoders, JPEG and convolutions round as they
-like). Numbers must lie within their bands everywhere: 99 % prediction intervals for one more
-training, from trainings of several seeds on one dataset. It stops at the first stage that differs.
+like). Numbers must lie within their bands everywhere. It stops at the first stage that differs.
+
+Bands come from trainings of several seeds on one dataset, as 99 % prediction intervals for one more
+training; or, where a training takes long (`--seeds 1`), from the 95 % bootstrap over products.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from scipy import stats
 
 from damagenet import BadInput, config, runs
 from damagenet.config import Config, digest, to_dict
-from damagenet.detect import model
+from damagenet.detect import bootstrap, model
 from damagenet.detect.evaluate import evaluate
 from damagenet.detect.train import train
 from damagenet.synth import dataset, products
@@ -123,16 +125,32 @@ def foreign(wanted: Mapping[str, str], here: Mapping[str, str]) -> str:
     return "; ".join(f"{n} {wanted.get(n, 'none')} -> {here.get(n, 'none')}" for n in names)
 
 
-def band(values: list[float]) -> dict[str, float]:
-    """The first of several values with a 99 % prediction interval for one more of them.
+def band(values: list[float], spread: tuple[float, float] | None = None) -> dict[str, float]:
+    """The first of several values with a band around it.
 
-    Student's t for a new observation: mean +- t(0.995, n - 1) s sqrt(1 + 1 / n).
+    Args:
+        values: Of trainings that differ in their seed.
+        spread: The band, where it is known; without one, the 99 % prediction interval for one more
+            value by Student's t: mean +- t(0.995, n - 1) s sqrt(1 + 1 / n).
     """
-    n, mean = len(values), float(np.mean(values))
-    half = stats.t.ppf(0.995, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n)
-    half = max(FLOOR, float(half))
-    low, high = min(mean - half, *values), min(1.0, max(mean + half, *values))
-    return {"value": values[0], "low": round(low, 4), "high": round(high, 4)}
+    if spread is None:
+        n, mean = len(values), float(np.mean(values))
+        half = stats.t.ppf(0.995, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n)
+        spread = (min(mean - half, *values), max(mean + half, *values))
+    low, high = min(spread[0], values[0] - FLOOR), max(spread[1], values[0] + FLOOR)
+    return {"value": values[0], "low": round(low, 4), "high": round(min(1.0, high), 4)}
+
+
+def resampled(run: Path) -> dict[str, tuple[float, float]]:
+    """95 % bootstrap intervals over product groups of the numbers of an evaluated run."""
+    record = runs.read_json(run / "metrics.json", "evaluate first")
+    found = {name: (row["low"], row["high"]) for name, row in record["headline"].items()}
+    scored = pd.read_parquet(run / "predictions.parquet")
+    val = scored[scored.split == "val"]
+    rng = runs.rng_for(record["config"]["seed"], "bootstrap")
+    weight = bootstrap.weights(val.group_id.to_numpy(), rng, 1000)
+    ranked = bootstrap.ranked(val.label.to_numpy(), val.logit.to_numpy(), weight)
+    return found | {"validation_auc": bootstrap.interval(bootstrap.auc(ranked))[1:]}
 
 
 def accept(settings: Config, own: bool, seeds: int, workers: int) -> dict[str, Any]:
@@ -143,9 +161,12 @@ def accept(settings: Config, own: bool, seeds: int, workers: int) -> dict[str, A
         other = replace(settings, seed=seed, name=f"{settings.name}/seed{seed}")
         again = dict(learnt(other, settings.dataset_dir))
         numbers = pd.concat([numbers, pd.DataFrame([_numbers(again)])], ignore_index=True)
+    spread = resampled(settings.run_dir) if seeds == 1 else {}
     expected = {
         stage: {
-            name: {"value": value} if isinstance(value, str) else band(list(numbers[name]))
+            name: {"value": value}
+            if isinstance(value, str)
+            else band(list(numbers[name]), spread.get(name))
             for name, value in values.items()
         }
         for stage, values in done.items()
@@ -153,7 +174,9 @@ def accept(settings: Config, own: bool, seeds: int, workers: int) -> dict[str, A
     return {
         "config": digest(to_dict(replace(settings, name=""))),
         "photos": "project" if own else "DAMAGENET_DATA",
-        "bands": f"99 % prediction interval of one training, from {seeds} seeds on one dataset",
+        "bands": "99 % prediction interval of one training, from several seeds on one dataset"
+        if seeds > 1
+        else "95 % bootstrap over the products of one training",
         "seeds": list(range(settings.seed, settings.seed + seeds)),
         "commit": runs.commit(),
         "place": surroundings(),
@@ -207,12 +230,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("config", type=Path, help="such as configs/reproduce.yaml")
     parser.add_argument("--accept", action="store_true", help="write what is found as expected")
-    parser.add_argument("--seeds", type=int, default=5, help="trainings for the bands, at least 3")
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="trainings for the bands: 3 or more, or 1"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument("--workers", type=int, default=1, help="processes of the build")
     args = parser.parse_args(arguments)
-    if args.seeds < 3:
-        parser.error("--seeds: a band needs at least 3 trainings")
+    if args.seeds < 1 or args.seeds == 2:
+        parser.error("--seeds: a band needs 3 trainings at least, or 1 and the bootstrap")
     try:
         settings, path = prepared(args.config, args.resume)
         if args.accept:
