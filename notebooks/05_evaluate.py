@@ -148,7 +148,8 @@ plots.reliability(test)
 # decided without a person. Right: did thresholds keep their promise? The **naive** one is the
 # quantile of the validation scores, as usually done; it promises a rate and misses it about every
 # second time. The **certified** one is stricter, by what the number of photos can support, and
-# flags nothing where that is too few. It buys its safety with coverage.
+# flags nothing where that is too few. It pays with frauds that pass, so its dot on the left lies
+# higher: an error of the cheaper kind.
 
 # %%
 promised = certify.promises(scored[scored.split == "val"], test, settings.evaluate)

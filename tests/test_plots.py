@@ -180,6 +180,14 @@ def test_pixels_of_doctored_and_authentic_pictures_are_never_in_one_panel(evalua
     assert widths[names[1].index("damaged")] == pytest.approx(value)
 
 
+def test_areas_count_doctored_pictures_alone():
+    rows = [("authentic=all", "tnr_at_threshold", 40), ("authentic=all", "pixel_false_alarms", 40)]
+    rows += [("area=full", m, 45) for m in ("auc", "tpr_at_threshold", "pixel_f1")]
+    table = pd.DataFrame(rows, columns=["slice", "metric", "n"]).assign(value=0.5, low=0.4, high=1)
+    (axis,) = plots.areas(table).axes
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["full\n5 edits"]
+
+
 def test_the_cheapest_threshold_is_marked():
     curve = pd.DataFrame({"threshold": [0, 0.5, 1], "missed": [0, 1, 9], "accused": [9, 2, 0]})
     legend = [t.get_text() for t in plots.costs(curve, 0.7).axes[0].get_legend().get_texts()]

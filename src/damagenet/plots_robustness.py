@@ -30,7 +30,7 @@ def areas(table: pd.DataFrame) -> Figure:
             places + 0.06 * (shift - 1), rows.value, yerr=np.clip(spread, 0, None), fmt="o-",
             ms=4, lw=1.3, capsize=2, color=colour, label=label,
         )  # fmt: skip
-    authentic = table.loc[(table.slice == "authentic=all"), "n"].sum()
+    authentic = table.loc[table.slice == "authentic=all", "n"].max()
     counts = table[table.metric == "auc"].set_index("slice").loc[names].n - authentic
     labels = [f"{name[5:]}\n{n} edits" for name, n in zip(names, counts, strict=True)]
     axis.axhline(0.5, color="#bbbbbb", lw=0.8, zorder=0)
