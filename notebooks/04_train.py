@@ -140,8 +140,8 @@ plots.ranked_twins(dict(zip(("untrained", "trained"), logits, strict=True)))
 #
 # Validation pictures above what the network says about them: doctored ones with what was changed
 # outlined, then authentic ones. Bright means "decoded". The doctored half should be bright
-# where outlined, the authentic half dark. It is not everywhere: this network lights up two fifths of
-# the pixels of honest photos. Look at what lies there, often a surface as smooth as a decoder's.
+# where outlined, the authentic half dark. It is not: this network lights up two fifths of the
+# pixels of honest photos. Look at what lies there, often a surface as smooth as a decoder's.
 
 # %%
 val = manifest[manifest.split == "val"].drop_duplicates(["product_id", "label"])
