@@ -52,14 +52,12 @@ manifest = dataset.read_manifest(data)
 # %%
 table = products.load(settings.products.table or data / "products.parquet")
 shop = table.set_index("product_id").path
-frauds = manifest[(manifest.split == "test") & (manifest.cell == "doctored_damage")]
-row = frauds.loc[frauds.severity.idxmax()]
-recipe = json.loads(row.recipe)
+frauds = manifest.query("split == 'test' and cell == 'doctored_damage'").nlargest(1, "severity")
+row, recipe = frauds.iloc[0], json.loads(frauds.recipe.iloc[0])
+recipe["edit"]["topology"] = "exchange"  # the rest stays the seller's photo
 straight = channel.plan(runs.rng_for(settings.seed, "claims"), ("camera",))  # not by way of an app
-pasted = {"edit": recipe["edit"] | {"topology": "exchange"}}  # the rest stays the seller's photo
 large = recipe | {"frame": recipe["frame"] | {"long_side": 640}, "channel": straight}
-photo = images.read(shop[row.product_id])
-fraud = doctor.render(doctor.Shot(photo, large["frame"]), large | pasted)
+fraud = doctor.render(doctor.Shot(images.read(shop[row.product_id]), large["frame"]), large)
 images.write_bytes(folder / "fraud.jpg", aigc.label_bytes(fraud.file))
 pd.DataFrame(read_labels(folder / "fraud.jpg"))[["standard", "status", "ai", "finding"]]
 
