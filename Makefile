@@ -6,10 +6,11 @@ STAMP := .venv/.stamp
 DAMAGENET := $(BIN)/damagenet
 EXTRAS := backbone,decoders,export,heif,inpaint,notebooks,serving,dev
 DEMO := runs/demo
+CONFIG ?= configs/reproduce.yaml
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: setup demo test test-slow check notebooks lab clean help
+.PHONY: setup demo reproduce test test-slow check notebooks lab clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +37,9 @@ demo: setup ## products to review.html on the project's own photos, about 8 minu
 	$(DAMAGENET) review $(DEMO)/claim/claim.jpg --listing $(DEMO)/claim/listing.jpg \
 		--model $(DEMO)/detector.onnx --out $(DEMO)/review.html
 	@$(BIN)/python scripts/summary.py $(DEMO)
+
+reproduce: setup ## train CONFIG anew; exit 1 at the first stage that differs, about 2 minutes
+	$(BIN)/python scripts/reproduce.py $(CONFIG)
 
 test: setup ## the fast tests, under 3 minutes
 	$(BIN)/python -m pytest -q -n 2

@@ -7,12 +7,12 @@
 #
 # | | |
 # |---|---|
-# | **reads** | `runs/<name>/`, evaluated (run notebooks 3 to 5 first) |
+# | **reads** | `runs/<name>/`, evaluated (run notebooks 4 and 5 first) |
 # | **writes** | `detector.onnx`, `detector.json`, `heatmaps/` |
-# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline about 1 minute |
+# | **takes** | on 2 CPU cores: about 1 minute with either config |
 
 # %% tags=["parameters"]
-config = "configs/smoke.yaml"
+config = "configs/reproduce.yaml"
 
 # %%
 # %matplotlib inline

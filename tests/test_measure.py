@@ -32,6 +32,7 @@ def world(n=240, seed=0):
     t["score"] = 1 / (1 + np.exp(-t.logit))
     for name in ("tp", "fp", "fn"):
         t[name] = rng.integers(1, 90, n) * np.where((t.label == 1) | (name == "fp"), 1, 0)
+    t["width"], t["height"] = 40, rng.integers(20, 60, n)
     return t
 
 
@@ -60,6 +61,18 @@ def test_numbers_are_those_of_the_plain_metrics(rows, t):
         metrics.iou(only.tp, only.fp, only.fn).mean()
     )
     assert rows.value["all", "brier"] == pytest.approx(metrics.brier(t.label, t.score))
+
+
+def test_bright_pixels_count_on_authentic_pictures_alone(rows, t):
+    for name, some in (("all", t.label == 0), ("damaged", t.cell == "authentic_damaged")):
+        honest = t[some]
+        share = (honest.fp / (40 * honest.height)).mean()
+        row = rows.loc[(f"authentic={name}", "pixel_false_alarms")]
+        assert row.value == pytest.approx(share) and row.low < share < row.high
+        assert row.n == len(honest)
+    doctored = t[t.label == 1]
+    f1 = metrics.f1(doctored.tp, doctored.fp, doctored.fn).mean()
+    assert rows.value["all", "pixel_f1"] == pytest.approx(f1)
 
 
 def test_every_family_is_held_against_really_damaged_photos(rows, t):

@@ -93,6 +93,13 @@ def test_f1_is_undefined_on_authentic_pictures_and_zero_on_missed_ones():
     assert np.isnan(found[:2]).all() and found[2:].tolist() == [0, 1]
 
 
+def test_a_map_that_is_bright_everywhere_has_a_good_f1_on_whole_frames_and_shows_here():
+    bright, truth = np.ones((4, 6), bool), np.zeros((4, 6), bool)
+    assert metrics.f1(*metrics.pixel_counts(bright, ~truth)) == 1
+    _, fp, _ = metrics.pixel_counts(bright, truth)
+    assert metrics.lit_share(np.array([fp, 6, 0]), 6, 4).tolist() == [1, 0.25, 0]
+
+
 @pytest.mark.parametrize(("hits", "n"), [(0, 1), (0, 20), (1, 20), (7, 30), (30, 30), (99, 1000)])
 @pytest.mark.parametrize("confidence", [0.9, 0.95])
 def test_clopper_pearson_is_that_of_scipy(hits, n, confidence):

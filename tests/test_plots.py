@@ -38,6 +38,8 @@ def drawn(built, manifest, evaluated, table, scored, rendered):
         for row in scored.head(6).to_dict("records")
     ]
     items = [{"image": np.stack([photo(64, 64)] * 2), "mask": np.zeros((2, 64, 64))}] * 3
+    shade = np.random.default_rng(0).normal(0, 0.5, (2, 9, 64, 64))
+    logits = np.array([[-1.0, 2], [0, -1], [3, 4]])
     audit = {"probes": [{"name": "size", "auc": 0.5, "limit": 0.6, "passed": True},
                         {"name": "exif", "auc": 0.9, "limit": 0.6, "passed": False}]}  # fmt: skip
     products = dataset.products.load(table)
@@ -65,6 +67,12 @@ def drawn(built, manifest, evaluated, table, scored, rendered):
         "margins": lambda: plots.margins(compared()),
         "crops": lambda: plots.crops(items),
         "base_rates": lambda: plots.base_rates(0.7, 0.05),
+        "planes": lambda: plots.planes(items[0]["image"], shade),
+        "ranked_twins": lambda: plots.ranked_twins({"a": shade[0, 0, :9, :2], "b": logits}),
+        "pixels": lambda: plots.pixels(pd.DataFrame(results["metrics"])),
+        "costs": lambda: plots.costs(
+            pd.DataFrame({"threshold": [0, 0.5, 1], "missed": [0, 1, 3], "accused": [9, 2, 0]}), 0.7
+        ),
         "agreement": lambda: plots.agreement(scored.score, scored.score, ("a", "b"), scored.cell),
     }
 
@@ -152,6 +160,38 @@ def bars(axis):
     """Lengths by label and name of bar, doctored second."""
     names = [tick.get_text() for tick in axis.get_yticklabels()]
     return [dict(zip(names, (p.get_width() for p in c), strict=True)) for c in axis.containers]
+
+
+def test_twins_are_counted_and_coloured_by_their_order():
+    axis = plots.ranked_twins({"net": np.array([[-1.0, 2], [0, -1], [3, 4], [1, 1]])}).axes[0]
+    assert axis.get_title() == "net: 50% of 4 pairs right"  # a tie is no success
+    colours = axis.collections[0].get_facecolors()[:, :3]
+    assert (colours[0] == colours[2]).all() and (colours[1] == colours[3]).all()
+    assert (colours[0] != colours[1]).any()
+
+
+def test_pixels_of_doctored_and_authentic_pictures_are_never_in_one_panel(evaluated):
+    rows = pd.DataFrame(runs.read_json(evaluated / "metrics.json", "")["metrics"])
+    left, right = plots.pixels(rows).axes
+    names = [[tick.get_text() for tick in axis.get_yticklabels()] for axis in (left, right)]
+    assert "all" in names[0] and "full" in names[0] and {"intact", "damaged"} <= set(names[1])
+    value = rows.set_index(["slice", "metric"]).value["authentic=damaged", "pixel_false_alarms"]
+    widths = [bar.get_width() for bar in right.patches]
+    assert widths[names[1].index("damaged")] == pytest.approx(value)
+
+
+def test_areas_count_doctored_pictures_alone():
+    rows = [("authentic=all", "tnr_at_threshold", 40), ("authentic=all", "pixel_false_alarms", 40)]
+    rows += [("area=full", m, 45) for m in ("auc", "tpr_at_threshold", "pixel_f1")]
+    table = pd.DataFrame(rows, columns=["slice", "metric", "n"]).assign(value=0.5, low=0.4, high=1)
+    (axis,) = plots.areas(table).axes
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["full\n5 edits"]
+
+
+def test_the_cheapest_threshold_is_marked():
+    curve = pd.DataFrame({"threshold": [0, 0.5, 1], "missed": [0, 1, 9], "accused": [9, 2, 0]})
+    legend = [t.get_text() for t in plots.costs(curve, 0.7).axes[0].get_legend().get_texts()]
+    assert "the cheapest, 0.50" in legend and "your threshold, 0.70" in legend
 
 
 def test_counts_count_both_labels_of_every_value(manifest):

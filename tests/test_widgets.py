@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import FAMILIES, photo, settings
 
-from damagenet import images, sheets, widgets
+from damagenet import BadInput, images, sheets, widgets, widgets_costs
 from damagenet.synth import channel, damage, doctor, regenerate
 
 BUILD = replace(settings().build, families=FAMILIES, long_side=200)
@@ -175,3 +176,72 @@ def test_every_control_can_be_reached_and_has_a_name(bench):
     named = [control.description for control in (*controls(bench), bench.outline, bench.zoom)]
     assert all(named) and len(set(named)) == len(named)
     assert 'role="status"' in bench.status.value
+
+
+HONEST, DOCTORED = np.array([0.1, 0.2, 0.3, 0.9]), np.array([0.25, 0.8, 0.95, 1.0])
+
+
+def test_prices_by_hand():
+    # 20 frauds and 980 honest buyers; at 0.5 a quarter of either group is on the wrong side.
+    (row,) = widgets_costs.priced(
+        HONEST, DOCTORED, np.array([0.5]), fraud=0.02, missed=30, accused=100
+    ).itertuples()
+    assert (row.caught, row.paid, row.suspects, row.spared) == (15, 5, 245, 735)
+    assert (row.missed, row.accused) == (150, 24_500)
+
+
+def test_a_score_equal_to_the_threshold_is_flagged_and_the_last_threshold_flags_nothing():
+    curve = widgets_costs.priced(HONEST, DOCTORED, widgets_costs.STEPS, 0.5, 1, 1)
+    assert curve.iloc[0][["paid", "spared"]].tolist() == [0, 0]
+    assert curve.iloc[-1][["caught", "suspects"]].tolist() == [0, 0]
+    assert widgets_costs.priced(HONEST, DOCTORED, np.array([1.0]), 0.5, 1, 1).caught[0] == 125
+    assert (np.diff(curve.missed) >= 0).all() and (np.diff(curve.accused) <= 0).all()
+
+
+@pytest.mark.parametrize("scores", [(HONEST, HONEST[:0]), (HONEST[:0], DOCTORED)])
+def test_prices_need_both_kinds_of_pictures(scores):
+    with pytest.raises(BadInput, match="evaluate first"):
+        widgets_costs.priced(*scores, np.array([0.5]), 0.5, 1, 1)
+
+
+@pytest.fixture
+def desk():
+    cells = ["authentic_damaged"] * 3 + ["authentic_intact"] + ["doctored_damage"] * 4
+    scored = pd.DataFrame({"cell": cells, "score": [*HONEST, *DOCTORED]})
+    scored["label"] = scored.cell.str.startswith("doctored").astype(int)
+    return widgets.deciding(scored, 0.5)
+
+
+def test_the_status_says_what_the_chosen_threshold_does(desk):
+    desk.fraud.value, desk.missed.value, desk.accused.value = 0.02, 30, 100
+    assert "15.0 frauds are flagged and 5.0 paid" in text(desk)
+    assert "0.0 honest buyers are accused, 980.0 left in peace" in text(desk)
+    assert "rates from 3 honest and 4 doctored pictures" in text(desk)
+    desk.honest.value = "all authentic photos"
+    assert "245.0 honest buyers are accused" in text(desk)
+    assert "94% of the flagged are honest" in text(desk) and "cost 24,650;" in text(desk)
+
+
+@pytest.mark.parametrize(
+    "change", [{"threshold": 0.9}, {"fraud": 0.5}, {"missed": 500}, {"accused": 1},
+               {"honest": "damaged goods only"}],
+)  # fmt: skip
+def test_every_control_of_the_desk_changes_picture_and_status(desk, change):
+    desk.honest.value = "all authentic photos"
+    before, said = desk.picture.value, text(desk)
+    ((name, value),) = change.items()
+    getattr(desk, name).value = value
+    assert desk.picture.value != before and text(desk) != said
+    assert seen(desk.picture).std() > 5
+
+
+def test_a_threshold_above_every_score_flags_nothing(desk):
+    scored = desk.scored
+    never = widgets.deciding(scored, 1.000001)
+    assert never.chosen.caught == never.chosen.suspects == 0 and "no flags" in text(never)
+
+
+def test_the_desk_shows_a_picture_where_no_browser_listens(desk):
+    bundle = desk._repr_mimebundle_()
+    assert bundle["image/png"] == desk.picture.value
+    assert "application/vnd.jupyter.widget-view+json" in bundle

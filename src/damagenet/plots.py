@@ -14,11 +14,14 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from damagenet.plots_robustness import areas as areas
 from damagenet.plots_robustness import channel_curves as channel_curves
+from damagenet.plots_robustness import costs as costs
 from damagenet.plots_robustness import family_channel as family_channel
 from damagenet.plots_robustness import margins as margins
+from damagenet.plots_robustness import pixels as pixels
 from damagenet.sheets import CELL_COLOURS as CELL_COLOURS
 from damagenet.sheets import contact_sheet as contact_sheet
 from damagenet.sheets import crops as crops
@@ -26,6 +29,7 @@ from damagenet.sheets import differences as differences
 from damagenet.sheets import heatmap_gallery as heatmap_gallery
 from damagenet.sheets import noise as noise
 from damagenet.sheets import outlined as outlined
+from damagenet.sheets import planes as planes
 from damagenet.sheets import samples as samples
 from damagenet.sheets import tiles as tiles
 from damagenet.sheets import twins as twins
@@ -116,15 +120,37 @@ def probes(audit: Mapping[str, Any], spoilt: Mapping[str, Any] | None = None) ->
 
 def training_curve(log: pd.DataFrame) -> Figure:
     """Training loss and validation metrics over steps, from train.csv."""
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(log.step, log.loss, marker="o", color="#444")
     left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
+    right.axhline(0.5, color=GREY, lw=0.8, ls=":", label="AUC of a coin")
     names = {"auc": "image AUC", "tpr_at_5": "TPR at 5 %", "pixel_f1": "pixel F1"}
     for column, name in names.items():
         right.plot(log.step, log[column], marker="o", label=name)
     right.set(xlabel="step", ylabel="validation", ylim=(0, 1))
-    right.legend()
+    right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return figure
+
+
+def ranked_twins(stages: Mapping[str, NDArray[np.floating[Any]]]) -> Figure:
+    """Logits of doctored crops against those of their authentic twins; above the line is right.
+
+    Args:
+        stages: Logits `[n, 2]` (authentic, doctored) of the same pairs by name of the network.
+    """
+    figure = Figure(figsize=(3.6 * len(stages), 3.7), layout="constrained")
+    axes = figure.subplots(1, len(stages), squeeze=False)[0]
+    for axis, (name, logits) in zip(axes, stages.items(), strict=True):
+        low, high = float(logits.min()), float(logits.max())
+        margin = 0.08 * max(high - low, 1e-3)
+        span = (low - margin, high + margin)
+        right = logits[:, 1] > logits[:, 0]
+        axis.plot(span, span, color=GREY, lw=0.8)
+        axis.scatter(*logits.T, s=18, alpha=0.7, color=np.where(right, GOOD, BAD))
+        axis.set_title(f"{name}: {right.mean():.0%} of {len(right)} pairs right", fontsize=9)
+        axis.set(xlabel="logit of the authentic twin", xlim=span, ylim=span, aspect="equal")
+    axes[0].set_ylabel("logit of the doctored twin")
     return figure
 
 

@@ -30,7 +30,7 @@ def areas(table: pd.DataFrame) -> Figure:
             places + 0.06 * (shift - 1), rows.value, yerr=np.clip(spread, 0, None), fmt="o-",
             ms=4, lw=1.3, capsize=2, color=colour, label=label,
         )  # fmt: skip
-    authentic = table.loc[(table.slice == "authentic=all"), "n"].sum()
+    authentic = table.loc[table.slice == "authentic=all", "n"].max()
     counts = table[table.metric == "auc"].set_index("slice").loc[names].n - authentic
     labels = [f"{name[5:]}\n{n} edits" for name, n in zip(names, counts, strict=True)]
     axis.axhline(0.5, color="#bbbbbb", lw=0.8, zorder=0)
@@ -134,4 +134,57 @@ def margins(rows: pd.DataFrame) -> Figure:
     axis.set(xlabel="AUC", xlim=(0.3, 1.02), ylim=(-0.6, len(names) - 0.4))
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def pixels(table: pd.DataFrame) -> Figure:
+    """The heatmap at 0.5: overlap with the edit on doctored pictures, false light on authentic.
+
+    Two panels, never one mean: F1 is not defined where nothing is doctored.
+
+    Args:
+        table: Rows of `metrics.json`.
+    """
+    figure = Figure(figsize=(10, 2.6), layout="constrained")
+    for axis, metric, start, colour, label in zip(
+        figure.subplots(1, 2),
+        ("pixel_f1", "pixel_false_alarms"),
+        (("all", "topology="), ("authentic=",)),
+        LINES,
+        ("pixel F1 on doctored pictures", "share of pixels lit on authentic pictures"),
+        strict=False,
+    ):
+        rows = table[(table.metric == metric) & table.slice.str.startswith(start)].iloc[::-1]
+        value, low, high = (rows[name].astype(float) for name in ("value", "low", "high"))
+        places = np.arange(len(rows))
+        axis.barh(places, value, color=colour, alpha=0.75, height=0.6)
+        spread = np.clip([value - low, high - value], 0, None)
+        axis.errorbar(value, places, xerr=spread, fmt="none", ecolor="#444444", capsize=2)
+        axis.set_yticks(places, [name.partition("=")[2] or name for name in rows.slice])
+        axis.set(xlabel=label, xlim=(0, 1))
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def costs(curve: pd.DataFrame, threshold: float) -> Figure:
+    """What errors cost at every threshold, stacked, and the ones chosen and cheapest.
+
+    Args:
+        curve: Rows of rising `threshold` with the cost of `missed` frauds and of `accused` buyers.
+        threshold: The chosen one.
+    """
+    figure = Figure(figsize=(7.5, 3), layout="constrained")
+    axis = figure.subplots()
+    axis.stackplot(
+        curve.threshold, curve.missed, curve.accused, colors=("#f2c14e", "#d95f02"), alpha=0.85,
+        labels=("frauds that were paid", "honest buyers who were accused"),
+    )  # fmt: skip
+    total = curve.missed + curve.accused
+    best = float(curve.threshold.iloc[int(total.argmin())])
+    axis.axvline(threshold, color="black", lw=1.4, label=f"your threshold, {threshold:.2f}")
+    axis.axvline(best, color="#1b6ca8", lw=1.4, ls="--", label=f"the cheapest, {best:.2f}")
+    axis.set(xlabel="flag from this score on", ylabel="cost of 1,000 claims", xlim=(0, 1.01))
+    axis.set_ylim(0, 2.5 * max(float(total.iloc[-1]), 1e-9))  # accusing all would dwarf the rest
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure

@@ -233,6 +233,27 @@ def crops(items: Sequence[Mapping[str, Any]]) -> Figure:
     return tiles([*twin[0], *twin[1], *masks], titles, len(items), size=13 / len(items))
 
 
+def planes(pair: Array, residuals: Heat) -> Figure:
+    """What a network sees of two twins: colours and residuals of green, and how the twins differ.
+
+    Args:
+        pair: uint8 `[2, h, w, 3]`, authentic and doctored.
+        residuals: float `[2, 9, h, w]` as `model.Network.residuals` gives them, in [-2, 2]: three
+            filters of red, of green, of blue.
+    """
+    green = residuals[:, 3:6]
+    rows = [[twin, *(0.5 + seen / 4)] for twin, seen in zip(pair, green, strict=True)]
+    gaps = np.abs(green[1] - green[0]) / 2
+    names = ["colours", "line", "square 3 x 3", "square 5 x 5"]
+    titles = [f"{who}: {name}" for who in ("authentic", "doctored") for name in names]
+    figure = tiles(
+        [*(np.asarray(np.stack([one] * 3, 2) * 255 if one.ndim == 2 else one, np.uint8)
+           for row in rows for one in row), difference(pair[1], pair[0]), *gaps],
+        [*titles, *("difference" + (" x 12" if not i else "") for i in range(4))],
+    )  # fmt: skip
+    return figure
+
+
 def heatmap_gallery(dataset: str | Path, picks: Sequence[Mapping[str, Any]]) -> Figure:
     """Pictures above their heatmaps; the truth is outlined on the picture."""
     columns = max(1, len(picks) // 2)

@@ -1,5 +1,7 @@
 """Sliders for notebooks: doctor one photo by hand and see what every choice does.
 
+The other panel, `deciding`, prices a threshold (`widgets_costs`).
+
 Needs `ipywidgets` (`pip install 'damagenet[notebooks]'`). Where no browser is listening the same
 code runs, and the notebook shows the picture of the moment instead.
 """
@@ -20,6 +22,7 @@ from damagenet.config import Build
 from damagenet.images import Array
 from damagenet.synth import channel, damage, doctor, regenerate
 from damagenet.synth.shot import Recipe, Shot, plan_frame
+from damagenet.widgets_costs import deciding as deciding
 
 ZOOMED = 480
 """Sides of a close-up are enlarged by whole factors to at most this (px)."""

@@ -143,9 +143,12 @@ def measure(t: pd.DataFrame, threshold: float, config: Config, left_out: Unseen)
             yield name, metric, *bootstrap.interval(values), int(some.sum())
     for name, metric, values, n in families(t, weight):
         yield name, metric, *bootstrap.interval(values), n
+    lit = metrics.lit_share(*(t[name].to_numpy() for name in ("fp", "width", "height")))
     for name, some in honest(t, left_out):
         passed, n = int((t.score[some] < threshold).sum()), int(some.sum())
         yield name, "tnr_at_threshold", passed / n, *metrics.clopper_pearson(passed, n), n
+        share = bootstrap.mean(lit[some], weight[:, some])
+        yield name, "pixel_false_alarms", *bootstrap.interval(share), n
 
 
 def figures(t: pd.DataFrame, weight: Floats, threshold: float, whole: bool) -> dict[str, Floats]:
@@ -161,7 +164,7 @@ def figures(t: pd.DataFrame, weight: Floats, threshold: float, whole: bool) -> d
         "tpr_at_5": bootstrap.tpr_at(pair, 0.05),
         "tpr_at_threshold": bootstrap.mean(scores[doctored] >= threshold, found),
         "fpr_at_threshold": bootstrap.mean(scores[~doctored] >= threshold, weight[:, ~doctored]),
-        # At heatmap 0.5 and over doctored pictures only: authentic ones have none to average.
+        # Over doctored pictures only: authentic ones have none, see `pixel_false_alarms`.
         "pixel_f1": bootstrap.mean(metrics.f1(*counts), found),
         "pixel_iou": bootstrap.mean(metrics.iou(*counts), found),
     }
@@ -230,6 +233,7 @@ def headline(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         "tnr_softened": ("authentic=softened", "tnr_at_threshold"),
         "pixel_f1": ("all", "pixel_f1"),
         "pixel_f1_exchange": ("topology=exchange", "pixel_f1"),
+        "pixel_false_alarms": ("authentic=all", "pixel_false_alarms"),
         "exchange_gap": ("all", "exchange_gap"),
         "damage_bias_gap": ("all", "damage_bias_gap"),
         "ece": ("all", "ece"),

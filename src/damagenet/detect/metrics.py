@@ -82,6 +82,16 @@ def iou(tp: Ints, fp: Ints, fn: Ints) -> Floats:
     return np.where(tp + fn > 0, tp / np.maximum(tp + fp + fn, 1), np.nan)
 
 
+def lit_share(fp: Ints, width: Ints, height: Ints) -> Floats:
+    """Share of an authentic picture's pixels that the heatmap calls doctored.
+
+    The other half of `f1`, which knows doctored pictures only: a map that is bright everywhere has
+    a good F1 on whole-frame edits, and 1 here.
+    """
+    fp, width, height = (np.asarray(x, float) for x in (fp, width, height))
+    return np.asarray(fp / (width * height))
+
+
 def expected_calibration_error(labels: Ints, scores: Floats, bins: int = 15) -> float:
     """Mean gap between score and frequency over equal-width bins, weighted by count.
 
