@@ -89,7 +89,7 @@ def review(
         images.write_bytes(marker, text.encode() + b"\n")
     except OSError as error:
         raise BadInput(f"{out}: the report cannot be written ({error.strerror})") from None
-    return report
+    return dict(json.loads(text))
 
 
 def _open_photo(path: str | Path) -> Photo:
