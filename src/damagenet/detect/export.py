@@ -14,19 +14,16 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from damagenet import BadInput, __version__, images, runs
 from damagenet.config import load
 from damagenet.detect import graph, model, model_card
+from damagenet.detect.parity import check_parity
 
 FORMAT = 1
 LICENCE = "Apache-2.0"
-PARITY_SHAPES = ((1, 96, 96), (2, 150, 203), (3, 257, 61), (1, 1100, 1029))
-"""Batch, height, width at which ONNX Runtime must agree with torch; none is the traced shape,
-and the last is four tiles."""
 
 
 class Deployed(nn.Module):
@@ -156,32 +153,6 @@ def traced(network: model.Network, opset: int) -> Any:  # noqa: ANN401 - onnx ha
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     return proto
-
-
-def check_parity(deployed: nn.Module, data: bytes) -> dict[str, Any]:
-    """Largest absolute difference between torch and ONNX Runtime over `PARITY_SHAPES`."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    score_gap = heat_gap = 0.0
-    for batch, height, width in PARITY_SHAPES:
-        rng = runs.rng_for(0, "parity", batch, height, width)
-        smooth = rng.integers(0, 256, (batch, height // 8 + 1, width // 8 + 1, 3))
-        image = smooth.repeat(8, 1).repeat(8, 2)[:, :height, :width]
-        image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
-        with torch.no_grad():
-            score, heat = (x.numpy() for x in deployed(torch.from_numpy(image)))
-        other_score, other_heat = session.run(["score", "heatmap"], {"image": image})
-        score_gap = max(score_gap, float(np.abs(score - other_score).max()))
-        heat_gap = max(heat_gap, float(np.abs(heat - other_heat).max()))
-    return {
-        "max_difference": max(score_gap, heat_gap),
-        "score": score_gap,
-        "heatmap": heat_gap,
-        "shapes": [list(shape) for shape in PARITY_SHAPES],
-        "torch": torch.__version__,
-        "onnxruntime": onnxruntime.__version__,
-    }
 
 
 def with_metadata(data: bytes, card: dict[str, Any]) -> bytes:
