@@ -43,8 +43,8 @@ def main(run: Path) -> None:
     lines = [
         "# Parity: torch and ONNX Runtime",
         "",
-        "`python scripts/bench_parity.py RUN`: largest absolute differences over the test vectors of",
-        f"[the clients](../clients/README.md), torch {torch_version}, ONNX Runtime "
+        "`python scripts/bench_parity.py RUN`: largest absolute differences over the test vectors",
+        f"of [the clients](../clients/README.md), torch {torch_version}, ONNX Runtime "
         f"{onnxruntime.__version__}.",
         f"Allowed: {SCORE:g} in scores, {HEATMAP:g} in heatmaps.",
         "",
