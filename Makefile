@@ -4,12 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 DAMAGENET := $(BIN)/damagenet
-EXTRAS := backbone,decoders,export,heif,inpaint,notebooks,dev
+EXTRAS := backbone,browser,decoders,export,heif,inpaint,notebooks,dev
 DEMO := runs/demo
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: setup demo test test-slow check notebooks lab clean help
+.PHONY: setup demo web test test-slow check notebooks lab clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ demo: setup ## products to review.html on the project's own photos, about 8 minu
 	$(DAMAGENET) review $(DEMO)/claim/claim.jpg --listing $(DEMO)/claim/listing.jpg \
 		--model $(DEMO)/detector.onnx --out $(DEMO)/review.html
 	@$(BIN)/python scripts/summary.py $(DEMO)
+
+web: ## the page of clients/web, built into its dist/; needs Node 20.19 or newer
+	cd clients/web && npm ci && npm run build
 
 test: setup ## the fast tests, under 3 minutes
 	$(BIN)/python -m pytest -q -n 2

@@ -16,8 +16,8 @@ function say(change) {
   show(state)
 }
 
-function fail(error) {
-  say({ trouble: { code: codeOf(error), detail: error.detail ?? String(error?.message ?? error) } })
+function fail(error, name = '') {
+  say({ trouble: { code: codeOf(error), detail: error.detail ?? String(error?.message ?? error), name } })
 }
 
 const loaded = load().then((files) => {
@@ -25,7 +25,7 @@ const loaded = load().then((files) => {
   Object.assign(state, { card: files.card, threads: engine.threads })
   show(state)
 })
-loaded.then(() => engine.open()).catch(fail)
+loaded.then(() => engine.open()).catch((error) => fail(error))
 
 async function look(file) {
   const mine = ++turn
@@ -56,7 +56,7 @@ async function look(file) {
     byId('result').focus()
     document.dispatchEvent(new CustomEvent('damagenet:result', { detail: result }))
   } catch (error) {
-    if (!past()) fail(error)
+    if (!past()) fail(error, file.name)
   } finally {
     clearInterval(clock)
   }

@@ -80,14 +80,15 @@ export function pixels(bitmap, rows = 256) {
     context.fillRect(0, 0, bitmap.width, count)
     context.drawImage(bitmap, 0, top, bitmap.width, count, 0, 0, bitmap.width, count)
     const { data } = context.getImageData(0, 0, bitmap.width, count)
-    for (let y = 0; y < count; y++) {
+    for (let y = 0, from = 0; y < count; y++) {
       let to = (top + y) * width * 3
-      for (let x = 0; x < width; x++) {
-        const from = (y * bitmap.width + Math.min(x, bitmap.width - 1)) * 4
+      const end = to + width * 3
+      for (const stop = from + bitmap.width * 4; from < stop; from += 4) {
         rgb[to++] = data[from]
         rgb[to++] = data[from + 1]
         rgb[to++] = data[from + 2]
       }
+      for (; to < end; to++) rgb[to] = rgb[to - 3]
     }
   }
   const last = (bitmap.height - 1) * width * 3

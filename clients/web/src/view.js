@@ -21,7 +21,7 @@ export function show(state) {
   const [key, values] = state.status ?? []
   byId('status').textContent = key ? said(say[key], values) : ''
   byId('trouble').hidden = !state.trouble
-  byId('trouble').textContent = state.trouble ? said(say.trouble[state.trouble.code], state.trouble) : ''
+  byId('trouble').textContent = state.trouble ? complaint(state.trouble, say) : ''
 
   byId('result').hidden = !state.result
   if (state.result) showResult(state, say)
@@ -29,9 +29,13 @@ export function show(state) {
   if (state.card) showFacts(state, say)
 }
 
+function complaint({ code, detail, name }, say) {
+  const sentence = said(say.trouble[code], { detail })
+  return name ? `${name}: ${sentence}` : sentence
+}
+
 function showResult({ result, card }, say) {
   const { score, band, heatmap, regions, name } = result
-  const flags = card.threshold <= 1
   byId('result').className = band
   byId('band').textContent = say.band[band]
   byId('score').textContent = digits(score)
@@ -42,11 +46,11 @@ function showResult({ result, card }, say) {
   const scale = byId('scale')
   const levels = { score, review: card.review_threshold, flag: Math.min(1, card.threshold) }
   for (const [level, value] of Object.entries(levels)) scale.style.setProperty(`--${level}-at`, value)
-  scale.ariaLabel = said(say.scale, {
-    score: digits(score),
+  byId('levels').textContent = said(say.levels, {
     review: digits(card.review_threshold),
-    flag: flags && digits(card.threshold),
+    flag: card.threshold <= 1 && digits(card.threshold),
   })
+  byId('colours').textContent = say.colours[band] ?? say.colours.other
   list('notes', [result.held && say[result.held], !result.exact && say.inexact, ...promises(card, say)])
 }
 
@@ -58,7 +62,8 @@ function promises(card, say) {
   const top = card.threshold > 1 ? say.neverFlags : certified ? say.flagCertified : say.flagExpected
   const rate = card.review_false_alarm_rate
   const lower = rate && said(say.reviewRate, { rate, certified: Boolean(review?.certified) })
-  return [lower, values.rate && said(top, values)]
+  const area = card.metrics?.image_auc
+  return [lower, values.rate && said(top, values), area && said(say.weak, area)]
 }
 
 function showFacts({ card, result, threads }, say) {

@@ -1,5 +1,5 @@
 /** Everything the page says. Neutral words: a trace is unusual, nobody is accused. */
-const percent = (share) => `${(100 * share).toFixed(1)} %`
+const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`
 
 export const words = {
   en: {
@@ -23,19 +23,23 @@ export const words = {
       flag: 'There are unusual traces in these pixels, of the kind that editing after the capture leaves. Honest photos can reach this level, too. Ask for a second photo before anything else.',
     },
     alone: 'A score is a reason to look, never proof. It decides nothing by itself: that takes a person, who also hears the buyer.',
-    scale: ({ score, review, flag }) => `Score ${score} on a scale from 0 to 1. Review from ${review}${flag ? `, flag from ${flag}` : ''}.`,
+    levels: ({ review, flag }) => `On a scale from 0 to 1; review from ${review}${flag ? `, flag from ${flag}` : ''}`,
     neverFlags: ({ rate, more }) => `This model never flags${more ? `: ${more} more photos of honest damage are needed to promise at most ${percent(rate)} false alarms` : ''}. Review is its highest answer.`,
     flagCertified: ({ rate }) => `At most ${percent(rate)} of honest photos like those measured reach the flag.`,
     flagExpected: ({ rate }) => `The flag is expected to be reached by ${percent(rate)} of authentic photos; no certificate confirms that.`,
     reviewRate: ({ rate, certified }) => certified
       ? `Review is set so that at most ${percent(rate)} of honest photos of damaged goods reach it.`
       : `Review is expected to be reached by ${percent(rate)} of honest photos; no certificate confirms that.`,
+    weak: ({ value }) => `On its test photos this model reaches an AUC of ${value.toFixed(2)}; 0.5 is chance, 1 is perfect.`,
     small: 'The photo is smaller than 64 pixels on a side. No false-alarm rate was measured for that, so the answer stops at review.',
     large: 'The photo is larger than 2 megapixels. No false-alarm rate was measured for that, so the answer stops at review.',
     inexact: 'This browser changes the pixels it hands over, so the score differs from that of the reference. Do not compare it with other scores; Chromium, Chrome and Edge are known to be exact.',
     marked: ({ count }) => count === 0 ? 'No marked area' : count === 1 ? 'Outline 1 marked area' : `Outline ${count} marked areas`,
     overlay: 'Heatmap',
-    colours: 'Warm colours show where the traces are; grey is calm. Damage itself is not what is marked.',
+    colours: {
+      pass: 'Warm colours show where the model looked most. With “pass” they carry no weight.',
+      other: 'Warm colours show where the traces are; grey is calm. What is marked is not the damage itself.',
+    },
     photo: ({ name, width, height }) => `Photo ${name}, ${width} by ${height} pixels, with the heatmap over it`,
     limitsTitle: 'What this is not for',
     limits: [
@@ -89,19 +93,23 @@ export const words = {
       flag: '这些像素中有异常痕迹，类似拍摄之后编辑所留下的。真实照片也可能达到这一水平。请先索要第二张照片。',
     },
     alone: '分数只是查看的理由，绝不是证据。仅凭分数不能作任何决定：须由人来判断，并听取买家的说明。',
-    scale: ({ score, review, flag }) => `分数 ${score}，范围 0 到 1。${review} 起复核${flag ? `，${flag} 起标记` : ''}。`,
+    levels: ({ review, flag }) => `范围 0 到 1；${review} 起复核${flag ? `，${flag} 起标记` : ''}`,
     neverFlags: ({ rate, more }) => `本模型从不标记${more ? `：要保证误报率不超过 ${percent(rate)}，还需要 ${more} 张真实损坏的照片` : ''}。最高只会给出“复核”。`,
     flagCertified: ({ rate }) => `与测量样本相似的真实照片中，最多有 ${percent(rate)} 会达到“标记”。`,
     flagExpected: ({ rate }) => `预计有 ${percent(rate)} 的真实照片会达到“标记”；这一比例未经认证。`,
     reviewRate: ({ rate, certified }) => certified
       ? `“复核”的界限保证：真实的损坏商品照片中，最多有 ${percent(rate)} 会达到。`
       : `预计有 ${percent(rate)} 的真实照片会达到“复核”；这一比例未经认证。`,
+    weak: ({ value }) => `在测试照片上，本模型的 AUC 为 ${value.toFixed(2)}；0.5 为随机，1 为完美。`,
     small: '照片有一边小于 64 像素。这种情况下的误报率未经测量，因此最高只给出“复核”。',
     large: '照片超过 200 万像素。这种情况下的误报率未经测量，因此最高只给出“复核”。',
     inexact: '此浏览器会改变所提供的像素，分数与参考实现不同，请勿与其他分数比较。已知 Chromium、Chrome 和 Edge 是准确的。',
     marked: ({ count }) => count === 0 ? '没有标出的区域' : `勾出 ${count} 个区域`,
     overlay: '热力图',
-    colours: '暖色表示痕迹所在，灰色表示平静。标出的并不是损坏本身。',
+    colours: {
+      pass: '暖色表示模型最关注的位置。结果为“通过”时，这些颜色没有意义。',
+      other: '暖色表示痕迹所在，灰色表示平静。标出的并不是损坏本身。',
+    },
     photo: ({ name, width, height }) => `照片 ${name}，${width} × ${height} 像素，上面叠加热力图`,
     limitsTitle: '不适用于',
     limits: [

@@ -1,0 +1,416 @@
+"""The page of clients/web, in headless Chromium: same numbers as Python, no foreign request."""
+
+import base64
+import functools
+import hashlib
+import http.server
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+from contextlib import contextmanager
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import pytest
+from conftest import RENDERS, ROOT, encoded, photo
+from onnx_model import INFO, write_model
+from PIL import Image
+
+from damagenet import images
+from damagenet.claims import Detector, default_model
+
+WEB = ROOT / "clients" / "web"
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-component-update")
+LISTEN = """() => {
+  window.heard = []
+  document.addEventListener('damagenet:result', ({ detail: { heatmap, ...rest } }) => {
+    const bytes = new Uint8Array(heatmap.data.buffer)
+    let text = ''
+    for (let i = 0; i < bytes.length; i += 32768)
+      text += String.fromCharCode(...bytes.subarray(i, i + 32768))
+    const { score, band, held, exact, regions } = rest
+    const { width, height } = heatmap
+    window.heard.push({ score, band, held, exact, regions, width, height, heatmap: btoa(text) })
+  })
+}"""
+
+
+def missing():
+    """Why the page cannot be built and opened here, else an empty string."""
+    if not BROWSER:
+        return "no Chromium: apt-get install chromium"
+    if not shutil.which("node") or not shutil.which("npm"):
+        return "no Node: apt-get install nodejs npm"
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout
+    if tuple(int(n) for n in re.findall(r"\d+", version)[:2]) < (20, 19):
+        return f"Node 20.19 or newer is needed to build the page, this is {version.strip()}"
+    return ""
+
+
+def needs_browser(test):
+    return pytest.mark.slow(pytest.mark.skipif(bool(missing()), reason=missing())(test))
+
+
+def exif(orientation):
+    tags = Image.Exif()
+    tags[0x112] = orientation
+    return tags.tobytes()
+
+
+def pictures():
+    """Name -> file: what a page can be given, small enough to score in a second."""
+    whole = photo()
+    fade = np.linspace(0, 255, whole.shape[1]).astype(np.uint8)
+    clear = np.dstack([whole, np.broadcast_to(fade, whole.shape[:2])])
+    return {
+        "plain.png": encoded(whole, "PNG"),
+        "turned.jpg": encoded(whole, "JPEG", quality=85, exif=exif(6)),
+        "mirrored.jpg": encoded(whole, "JPEG", quality=90, exif=exif(5), progressive=True),
+        "alpha.png": encoded(clear, "PNG"),
+        "grey.jpg": encoded(whole[..., 1], "JPEG", quality=80),
+        "cmyk.jpg": encoded(Image.fromarray(whole).convert("CMYK"), "JPEG", quality=90),
+        "palette.png": encoded(Image.fromarray(whole).quantize(40), "PNG"),
+        "lossy.webp": encoded(whole, "WEBP", quality=80),
+        "photo.avif": encoded(whole, "AVIF", quality=80),
+        "really.png.jpg": encoded(whole, "PNG"),
+        "tiny.png": encoded(whole[:40, :50], "PNG"),
+        "narrow.png": encoded(np.ascontiguousarray(whole[:, :9]), "PNG"),
+        "one.png": encoded(whole[:1, :1], "PNG"),
+    }
+
+
+@pytest.fixture(scope="module")
+def twins():
+    """An authentic picture and what a decoder makes of it, as PNG files."""
+    from damagenet.synth import regenerate
+
+    book = images.read(RENDERS / "book" / "book_00_a.jpg")
+    doctored = regenerate.regenerate(book, "ae_shuffle")
+    return {"authentic": encoded(book, "PNG"), "doctored": encoded(doctored, "PNG")}
+
+
+@pytest.fixture(scope="module")
+def dist():
+    subprocess.run(["make", "web"], cwd=ROOT, check=True, capture_output=True)
+    return WEB / "dist"
+
+
+@pytest.fixture(scope="module")
+def flagging(dist, tmp_path_factory):
+    """The page built around a tiny model that may flag: its score is the mean brightness."""
+    folder = tmp_path_factory.mktemp("flagging")
+    model = write_model(folder / "detector.onnx")
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    certificate = {"flag": {"certified": True}, "review": {"certified": False}}
+    about = {**INFO, "name": "tiny", "certificate": certificate, "onnx_sha256": digest}
+    model.with_suffix(".json").write_text(json.dumps({**about, "metrics": {}}))
+    command = ["npm", "run", "build", "--", "--outDir", str(folder / "dist")]
+    environment = {**os.environ, "DAMAGENET_MODEL": str(model)}
+    subprocess.run(command, cwd=WEB, env=environment, check=True, capture_output=True)
+    return folder / "dist"
+
+
+@contextmanager
+def served(folder, isolated=False):
+    """The address of a folder on this machine; `isolated` sends what threads ask for."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+        def end_headers(self):
+            if isolated:
+                self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+                self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+            super().end_headers()
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=[*OPTIONS])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, dist):
+    """Open the page; afterwards, no request may have left and no script may have failed."""
+    opened, asked, failures = [], [], []
+
+    @contextmanager
+    def opening(folder=dist, isolated=False, prepare=None, **options):
+        with served(folder, isolated) as address:
+            context = chromium.new_context(**{"locale": "en-GB", **options})
+            context.on("request", lambda request: asked.append(request.url))
+            context.on("weberror", lambda failure: failures.append(str(failure.error)))
+            page = context.new_page()
+            if prepare:
+                prepare(page)
+            page.goto(address)
+            page.evaluate(LISTEN)
+            opened.append(urlsplit(address).netloc)
+            yield page
+            context.close()
+
+    opening.asked = asked
+    yield opening
+    hosts = {urlsplit(url.removeprefix("blob:")).netloc for url in asked}
+    assert asked and hosts <= set(opened)
+    assert not failures
+
+
+def settled(page):
+    """Wait until the page has an answer: the result or the complaint."""
+    page.wait_for_selector("#result:not([hidden]), #trouble:not([hidden])", timeout=60_000)
+    if page.is_visible("#trouble"):
+        return page.inner_text("#trouble")
+    found = page.evaluate("window.heard.at(-1)")
+    heat = np.frombuffer(base64.b64decode(found.pop("heatmap")), np.float32)
+    return SimpleNamespace(**found, heatmap=heat.reshape(found["height"], found["width"]))
+
+
+def given(page, data, name="photo.png"):
+    """Choose a file; the page's answer."""
+    page.set_input_files("#file", {"name": name, "mimeType": "", "buffer": data})
+    return settled(page)
+
+
+def assert_alike(found, data, detector):
+    wanted = detector(data)
+    assert (found.band, found.exact) == (wanted.verdict, True)
+    assert found.score == pytest.approx(wanted.score, abs=1e-3)
+    assert found.heatmap.shape == wanted.heatmap.shape
+    np.testing.assert_allclose(found.heatmap, wanted.heatmap, atol=1e-3)
+    assert bool(found.held) == bool(wanted.note)
+    assert len(found.regions) == len(wanted.regions)
+    for one, other in zip(found.regions, wanted.regions, strict=True):
+        sides = [one[side] for side in ("x", "y", "width", "height")]
+        assert sides == pytest.approx([other.x, other.y, other.width, other.height], abs=2)
+        assert one["score"] == pytest.approx(other.score, abs=1e-2)
+
+
+@needs_browser
+def test_scores_and_heatmaps_are_those_of_python(visit, twins):
+    detector = Detector(default_model(), threads=1, recheck=False)
+    with visit() as page:
+        for name, data in {**twins, **pictures()}.items():
+            found = given(page, data, name)
+            assert not isinstance(found, str), (name, found)
+            assert_alike(found, data, detector)
+
+
+@needs_browser
+def test_a_doctored_photo_is_shown_with_its_heatmap(visit, twins):
+    with visit(viewport={"width": 1280, "height": 900}) as page:
+        assert given(page, twins["doctored"]).band == "review"
+        assert "worth a second look" in page.inner_text("#band")
+        told = page.inner_text("#result")
+        assert "never proof" in told and "This model never flags: 169 more photos" in told
+        heat, shown = (page.locator(name).bounding_box() for name in ("#heat", "#photo"))
+        assert heat == pytest.approx(shown, abs=1)
+        view = images.read(page.locator("#stack").screenshot())
+        page.locator("#opacity").fill("0")
+        page.locator("#outline").uncheck()
+        bare = images.read(page.locator("#stack").screenshot())
+        book = cv2.resize(images.read(twins["doctored"]), view.shape[1::-1]).astype(float)
+        assert np.abs(bare - book).mean() < 4 < 15 < np.abs(view - book).mean()
+
+
+@needs_browser
+def test_a_model_that_may_flag_flags(visit, flagging):
+    with visit(flagging) as page:
+        for value, band in ((90, "pass"), (120, "review"), (240, "flag")):
+            found = given(page, encoded(np.full((80, 90, 3), value, np.uint8), "PNG"))
+            assert (found.band, found.held) == (band, "")
+        told = page.inner_text("#result")
+        assert "At most 5.0\u00a0% of honest photos" in told and "never flags" not in told
+        small = given(page, encoded(np.full((60, 90, 3), 240, np.uint8), "PNG"))
+        large = given(page, encoded(np.full((1500, 1400), 240, np.uint8), "PNG"))
+        assert [(f.band, f.held) for f in (small, large)] == [
+            ("review", "small"),
+            ("review", "large"),
+        ]
+
+
+@needs_browser
+def test_what_cannot_be_scored_gets_one_clear_sentence(visit, twins):
+    jpeg = encoded(photo(), "JPEG", quality=85)
+    bad = {
+        "is not a photo": [b"not a picture", b"<svg xmlns='x'/>", b"%PDF-1.7 " + bytes(99)],
+        "is empty": [b""],
+        "damaged or incomplete": [jpeg[: len(jpeg) // 2], jpeg[:60], twins["doctored"][:3000]],
+        "cannot open HEIC": [bytes(4) + b"ftypheic" + bytes(200), encoded(photo(), "TIFF")],
+        "6001 × 4000 pixels, more than 24 megapixels": [
+            encoded(Image.new("1", (6001, 4000)), "PNG"),
+        ],
+    }
+    with visit() as page:
+        for sentence, files in bad.items():
+            for data in files:
+                told = given(page, data, "claim.jpg")
+                assert isinstance(told, str) and told.startswith("claim.jpg: "), told
+                assert sentence in told
+        assert given(page, jpeg).band == "pass"  # the page goes on
+
+
+@needs_browser
+def test_a_photo_may_be_dropped_pasted_cancelled_or_replaced(visit):
+    small, large = (encoded(photo(*shape), "PNG") for shape in ((150, 210), (1200, 1600)))
+    throw = """([data, kind]) => {
+      const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0))
+      const moved = new DataTransfer()
+      moved.items.add(new File([bytes], 'thrown.png'))
+      const about = { bubbles: true, cancelable: true, dataTransfer: moved, clipboardData: moved }
+      const event = kind === 'drop' ? new DragEvent(kind, about) : new ClipboardEvent(kind, about)
+      return document.getElementById('drop').dispatchEvent(event)
+    }"""
+    with visit() as page:
+        for kind in ("drop", "paste"):
+            page.evaluate(throw, [base64.b64encode(small).decode(), kind])
+            assert (settled(page).width, page.get_attribute("#photo", "aria-label")[:16]) == (
+                210, "Photo thrown.png",
+            )  # fmt: skip
+        file = {"name": "large.png", "mimeType": "", "buffer": large}
+        page.set_input_files("#file", file)
+        page.wait_for_selector("text=Looking at 1600 × 1200 pixels")
+        page.click("#cancel")
+        assert page.inner_text("#status") == "Stopped." and not page.is_visible("#cancel")
+        page.set_input_files("#file", file)
+        page.wait_for_selector("text=Looking at 1600 × 1200 pixels")
+        assert given(page, small).width == 210
+        assert len(page.evaluate("window.heard")) == 3, "a photo given up on says nothing"
+
+
+@needs_browser
+def test_everything_is_reached_by_keyboard(visit):
+    with visit() as page:
+        seen = []
+        for _ in range(2):
+            page.keyboard.press("Tab")
+            seen.append(page.evaluate("document.activeElement.id"))
+        assert seen == ["language", "file"]
+        ring = page.evaluate("getComputedStyle(document.getElementById('drop')).outlineStyle")
+        assert ring == "solid", "focus must be seen"
+        page.evaluate("document.addEventListener('click', (e) => (window.clicked = e.target.id))")
+        page.keyboard.press("Enter")  # a click that opens the browser's dialogue, not seen from here
+        assert page.evaluate("window.clicked") == "file"
+        assert given(page, encoded(photo(), "PNG")).band == "pass"
+        assert page.evaluate("document.activeElement.id") == "result"
+        page.keyboard.press("Tab")
+        page.keyboard.press("ArrowLeft")
+        assert page.evaluate("getComputedStyle(document.getElementById('heat')).opacity") == "0.59"
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")
+        assert not page.is_visible("#regions")
+        page.focus("#language")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.documentElement.lang") == "zh-CN"
+        assert "通过" in page.inner_text("#band")
+
+
+@needs_browser
+def test_a_phone_shows_all_of_it_in_its_language(visit, twins):
+    phone = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+    with visit(**phone, locale="zh-CN") as page:
+        assert given(page, twins["doctored"]).band == "review"
+        assert page.inner_text("h1") == "这张照片的像素说明了什么？"
+        page.click("#about summary")
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        for name in ("#drop", "#result", "#stack", "#opacity", "#facts", "#language"):
+            box = page.locator(name).bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 360, name
+
+
+@needs_browser
+def test_nothing_leaves_the_machine(visit):
+    ask = "(url) => fetch(url).then(() => 'answered', (error) => `refused: ${error}`)"
+    with visit() as page, served(ROOT / "docs") as other:
+        assert given(page, encoded(photo(), "PNG")).band == "pass"
+        (worker,) = page.workers
+        for place in (page, worker):
+            assert place.evaluate(ask, other + "LOG.md").startswith("refused")
+            assert place.evaluate(ask, page.url + "index.html") == "answered", "own files are open"
+        assert visit.asked.count(page.url + "index.html") == 2, "what workers ask for is recorded"
+        page.context.set_offline(True)
+        assert given(page, encoded(photo(151, 210), "PNG")).height == 151
+        refused = [url for url in visit.asked if url.startswith(other)]
+        visit.asked[:] = [url for url in visit.asked if url not in refused]
+
+
+@needs_browser
+def test_threads_are_used_where_the_site_is_isolated(visit):
+    with visit(isolated=True) as page:
+        data = encoded(photo(), "PNG")
+        assert_alike(given(page, data), data, Detector(default_model(), threads=1, recheck=False))
+        page.click("#about summary")
+        assert f"threads: {min(4, os.cpu_count() or 1)}" in page.inner_text("#facts")
+
+
+def altered(change):
+    """A handler that answers with `change(body)` of what the server has."""
+
+    def answer(route):
+        body = route.fetch().body()
+        route.fulfill(body=change(body))
+
+    return answer
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("pattern", "answer", "sentence"),
+    [
+        ("**/*.onnx", lambda route: route.fulfill(status=404), "file of this page is missing"),
+        ("**/*.json", lambda route: route.abort(), "file of this page is missing"),
+        ("**/*.wasm", lambda route: route.fulfill(status=404), "file of this page is missing"),
+        ("**/*.onnx", altered(lambda body: body[:-1] + b"x"), "do not belong together"),
+        ("**/*.json", altered(lambda body: b"<!doctype html>"), "do not belong together"),
+        ("**/*.json", altered(lambda body: body.replace(b'"format": 1', b'"format": 2')), "newer"),
+    ],
+)
+def test_a_missing_or_foreign_model_is_named(visit, pattern, answer, sentence):
+    with visit(prepare=lambda page: page.route(pattern, answer)) as page:
+        assert sentence in settled(page)
+        assert sentence in given(page, encoded(photo(), "PNG"))
+
+
+def test_the_self_check_holds_what_python_reads():
+    source = (WEB / "src" / "selfcheck.js").read_text()
+    data = base64.b64decode("".join(re.findall(r"^  '([\w+/=]+)'", source, re.M)))
+    pixels = images.read(io.BytesIO(data))
+    height, width = pixels.shape[:2]
+    padded = np.pad(pixels, ((0, 64 - height), (0, 64 - width), (0, 0)), mode="edge")
+    assert hashlib.sha256(padded.tobytes()).hexdigest() in source
+
+
+def test_both_languages_say_everything_and_accuse_nobody():
+    source = (WEB / "src" / "words.js").read_text("utf-8")
+    english, chinese = source.split("\n  zh: {")
+    keys = [re.findall(r"^ +(\w+):", part, re.M) for part in (english, chinese)]
+    assert keys[0][1:] == keys[1] and len(keys[1]) > 40
+    text = source + (WEB / "index.html").read_text("utf-8")
+    assert not re.search("fraud|fake|forge|cheat|欺诈|造假|伪造|诈骗", text, re.I)
+
+
+def test_the_lock_names_no_host_and_every_hash():
+    packages = json.loads((WEB / "package-lock.json").read_text())["packages"]
+    assert "://" not in (WEB / "package-lock.json").read_text()
+    assert all("integrity" in about for name, about in packages.items() if name)
