@@ -84,7 +84,6 @@ def pictures():
         "really.png.jpg": encoded(whole, "PNG"),
         "tiny.png": encoded(whole[:40, :50], "PNG"),
         "narrow.png": encoded(np.ascontiguousarray(whole[:, :9]), "PNG"),
-        "one.png": encoded(whole[:1, :1], "PNG"),
     }
 
 
@@ -159,6 +158,7 @@ def visit(chromium, dist):
     def opening(folder=dist, isolated=False, prepare=None, **options):
         with served(folder, isolated) as address:
             context = chromium.new_context(**{"locale": "en-GB", **options})
+            context.set_default_timeout(120_000)  # two cores may be shared with other work
             context.on("request", lambda request: asked.append(request.url))
             context.on("weberror", lambda failure: failures.append(str(failure.error)))
             page = context.new_page()
@@ -179,7 +179,7 @@ def visit(chromium, dist):
 
 def settled(page):
     """Wait until the page has an answer: the result or the complaint."""
-    page.wait_for_selector("#result:not([hidden]), #trouble:not([hidden])", timeout=60_000)
+    page.wait_for_selector("#result:not([hidden]), #trouble:not([hidden])")
     if page.is_visible("#trouble"):
         return page.inner_text("#trouble")
     found = page.evaluate("window.heard.at(-1)")
@@ -310,7 +310,9 @@ def test_everything_is_reached_by_keyboard(visit):
         ring = page.evaluate("getComputedStyle(document.getElementById('drop')).outlineStyle")
         assert ring == "solid", "focus must be seen"
         page.evaluate("document.addEventListener('click', (e) => (window.clicked = e.target.id))")
-        page.keyboard.press("Enter")  # a click that opens the browser's dialogue, not seen from here
+        page.keyboard.press(
+            "Enter"
+        )  # a click that opens the browser's dialogue, not seen from here
         assert page.evaluate("window.clicked") == "file"
         assert given(page, encoded(photo(), "PNG")).band == "pass"
         assert page.evaluate("document.activeElement.id") == "result"
@@ -396,9 +398,7 @@ def test_the_self_check_holds_what_python_reads():
     source = (WEB / "src" / "selfcheck.js").read_text()
     data = base64.b64decode("".join(re.findall(r"^  '([\w+/=]+)'", source, re.M)))
     pixels = images.read(io.BytesIO(data))
-    height, width = pixels.shape[:2]
-    padded = np.pad(pixels, ((0, 64 - height), (0, 64 - width), (0, 0)), mode="edge")
-    assert hashlib.sha256(padded.tobytes()).hexdigest() in source
+    assert hashlib.sha256(pixels.tobytes()).hexdigest() in source
 
 
 def test_both_languages_say_everything_and_accuse_nobody():

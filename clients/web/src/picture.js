@@ -1,7 +1,6 @@
 import { Trouble } from './trouble.js'
 
 export const MAX_PIXELS = 24_000_000
-export const MIN_SIDE = 64 // a smaller side is padded before the model sees it
 
 const KINDS = [
   ['image/jpeg', /^\xff\xd8\xff/],
@@ -65,33 +64,26 @@ export async function decode(blob) {
 /**
  * The RGB bytes `[height, width, 3]` of a bitmap, transparency laid on white.
  *
- * Sides under `MIN_SIDE` are padded with their edge at the right and bottom. Read in bands, so that
- * neither the size limits of a canvas nor a second copy of a large picture stand in the way.
+ * Read in bands, so that neither the size limits of a canvas nor a second copy of a large picture
+ * stand in the way.
  */
 export function pixels(bitmap, rows = 256) {
-  const width = Math.max(bitmap.width, MIN_SIDE)
-  const height = Math.max(bitmap.height, MIN_SIDE)
+  const { width, height } = bitmap
   const rgb = new Uint8Array(width * height * 3)
-  const canvas = new OffscreenCanvas(bitmap.width, Math.min(rows, bitmap.height))
+  const canvas = new OffscreenCanvas(width, Math.min(rows, height))
   const context = canvas.getContext('2d', { willReadFrequently: true })
   context.fillStyle = '#fff'
-  for (let top = 0; top < bitmap.height; top += rows) {
-    const count = Math.min(rows, bitmap.height - top)
-    context.fillRect(0, 0, bitmap.width, count)
-    context.drawImage(bitmap, 0, top, bitmap.width, count, 0, 0, bitmap.width, count)
-    const { data } = context.getImageData(0, 0, bitmap.width, count)
-    for (let y = 0, from = 0; y < count; y++) {
-      let to = (top + y) * width * 3
-      const end = to + width * 3
-      for (const stop = from + bitmap.width * 4; from < stop; from += 4) {
-        rgb[to++] = data[from]
-        rgb[to++] = data[from + 1]
-        rgb[to++] = data[from + 2]
-      }
-      for (; to < end; to++) rgb[to] = rgb[to - 3]
+  let to = 0
+  for (let top = 0; top < height; top += rows) {
+    const count = Math.min(rows, height - top)
+    context.fillRect(0, 0, width, count)
+    context.drawImage(bitmap, 0, top, width, count, 0, 0, width, count)
+    const { data } = context.getImageData(0, 0, width, count)
+    for (let from = 0; from < data.length; from += 4) {
+      rgb[to++] = data[from]
+      rgb[to++] = data[from + 1]
+      rgb[to++] = data[from + 2]
     }
   }
-  const last = (bitmap.height - 1) * width * 3
-  for (let y = bitmap.height; y < height; y++) rgb.copyWithin(y * width * 3, last, last + width * 3)
-  return { rgb, width, height }
+  return rgb
 }

@@ -31,14 +31,15 @@ async function score({ blob }) {
   const began = performance.now()
   const bitmap = await decode(blob)
   const { width, height } = bitmap
-  const picture = pixels(bitmap)
+  const rgb = pixels(bitmap)
   const decoded = performance.now()
   postMessage({ stage: 'run', width, height })
-  const image = new Tensor('uint8', picture.rgb, [1, picture.height, picture.width, 3])
+  const image = new Tensor('uint8', rgb, [1, height, width, 3])
   const { score: scores, heatmap: heatmaps } = await session.run({ image })
   const ran = performance.now()
   const score = scores.data[0]
-  const heatmap = { data: cropped(heatmaps.data, picture.width, width, height), width, height }
+  const heatmap = { data: heatmaps.data, width, height }
+  if (heatmap.data.length !== width * height) throw new Trouble('model', String(heatmaps.dims))
   if (!Number.isFinite(score) || !heatmap.data.every(Number.isFinite)) throw new Trouble('model', 'NaN')
   const shrink = Math.min(1, SHOWN / Math.max(width, height))
   const [wide, high] = [width, height].map((side) => Math.max(1, Math.round(side * shrink)))
@@ -52,14 +53,6 @@ async function score({ blob }) {
     milliseconds: { decode: decoded - began, run: ran - decoded },
   }
   return [result, [heatmap.data.buffer, shown, result.overlay.data.buffer]]
-}
-
-/** The upper left `[height, width]` of a heatmap with rows of `stride`, in a buffer of its own. */
-function cropped(data, stride, width, height) {
-  if (stride === width) return data.slice(0, width * height)
-  const part = new Float32Array(width * height)
-  for (let y = 0; y < height; y++) part.set(data.subarray(y * stride, y * stride + width), y * width)
-  return part
 }
 
 onmessage = async ({ data }) => {
