@@ -1,18 +1,12 @@
 """The page of clients/web, in headless Chromium: same numbers as Python, no foreign request."""
 
 import base64
-import functools
 import hashlib
-import http.server
-import io
 import json
 import os
 import re
-import shutil
 import subprocess
-import threading
 from contextlib import contextmanager
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -20,70 +14,22 @@ import pytest
 from conftest import RENDERS, ROOT, encoded, photo
 from onnx_model import INFO, write_model
 from PIL import Image
+from web_page import (
+    BROWSER,
+    LISTEN,
+    OPTIONS,
+    WEB,
+    altered,
+    assert_alike,
+    given,
+    needs_browser,
+    pictures,
+    served,
+    settled,
+)  # fmt: skip
 
 from damagenet import images
 from damagenet.claims import Detector, default_model
-
-WEB = ROOT / "clients" / "web"
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-component-update")
-LISTEN = """() => {
-  window.heard = []
-  document.addEventListener('damagenet:result', ({ detail: { heatmap, ...rest } }) => {
-    const bytes = new Uint8Array(heatmap.data.buffer)
-    let text = ''
-    for (let i = 0; i < bytes.length; i += 32768)
-      text += String.fromCharCode(...bytes.subarray(i, i + 32768))
-    const { score, band, held, exact, regions } = rest
-    const { width, height } = heatmap
-    window.heard.push({ score, band, held, exact, regions, width, height, heatmap: btoa(text) })
-  })
-}"""
-
-
-def missing():
-    """Why the page cannot be built and opened here, else an empty string."""
-    if not BROWSER:
-        return "no Chromium: apt-get install chromium"
-    if not shutil.which("node") or not shutil.which("npm"):
-        return "no Node: apt-get install nodejs npm"
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout
-    if tuple(int(n) for n in re.findall(r"\d+", version)[:2]) < (20, 19):
-        return f"Node 20.19 or newer is needed to build the page, this is {version.strip()}"
-    return ""
-
-
-def needs_browser(test):
-    return pytest.mark.slow(pytest.mark.skipif(bool(missing()), reason=missing())(test))
-
-
-def exif(orientation):
-    tags = Image.Exif()
-    tags[0x112] = orientation
-    return tags.tobytes()
-
-
-def pictures():
-    """Name -> file: what a page can be given, small enough to score in a second."""
-    whole = photo()
-    fade = np.linspace(0, 255, whole.shape[1]).astype(np.uint8)
-    clear = np.dstack([whole, np.broadcast_to(fade, whole.shape[:2])])
-    return {
-        "plain.png": encoded(whole, "PNG"),
-        "turned.jpg": encoded(whole, "JPEG", quality=85, exif=exif(6)),
-        "mirrored.jpg": encoded(whole, "JPEG", quality=90, exif=exif(5), progressive=True),
-        "alpha.png": encoded(clear, "PNG"),
-        "grey.jpg": encoded(whole[..., 1], "JPEG", quality=80),
-        "cmyk.jpg": encoded(Image.fromarray(whole).convert("CMYK"), "JPEG", quality=90),
-        "palette.png": encoded(Image.fromarray(whole).quantize(40), "PNG"),
-        "lossy.webp": encoded(whole, "WEBP", quality=80),
-        "photo.avif": encoded(whole, "AVIF", quality=80),
-        "really.png.jpg": encoded(whole, "PNG"),
-        "tiny.png": encoded(whole[:40, :50], "PNG"),
-        "narrow.png": encoded(np.ascontiguousarray(whole[:, :9]), "PNG"),
-    }
 
 
 @pytest.fixture(scope="module")
@@ -115,27 +61,6 @@ def flagging(dist, tmp_path_factory):
     environment = {**os.environ, "DAMAGENET_MODEL": str(model)}
     subprocess.run(command, cwd=WEB, env=environment, check=True, capture_output=True)
     return folder / "dist"
-
-
-@contextmanager
-def served(folder, isolated=False):
-    """The address of a folder on this machine; `isolated` sends what threads ask for."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-        def end_headers(self):
-            if isolated:
-                self.send_header("Cross-Origin-Opener-Policy", "same-origin")
-                self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
-            super().end_headers()
-
-    handler = functools.partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -174,36 +99,6 @@ def visit(chromium, dist):
     hosts = {urlsplit(url.removeprefix("blob:")).netloc for url in asked}
     assert asked and hosts <= set(opened)
     assert not failures
-
-
-def settled(page):
-    """Wait until the page has an answer: the result or the complaint."""
-    page.wait_for_selector("#result:not([hidden]), #trouble:not([hidden])")
-    if page.is_visible("#trouble"):
-        return page.inner_text("#trouble")
-    found = page.evaluate("window.heard.at(-1)")
-    heat = np.frombuffer(base64.b64decode(found.pop("heatmap")), np.float32)
-    return SimpleNamespace(**found, heatmap=heat.reshape(found["height"], found["width"]))
-
-
-def given(page, data, name="photo.png"):
-    """Choose a file; the page's answer."""
-    page.set_input_files("#file", {"name": name, "mimeType": "", "buffer": data})
-    return settled(page)
-
-
-def assert_alike(found, data, detector):
-    wanted = detector(data)
-    assert (found.band, found.exact) == (wanted.verdict, True)
-    assert found.score == pytest.approx(wanted.score, abs=1e-3)
-    assert found.heatmap.shape == wanted.heatmap.shape
-    np.testing.assert_allclose(found.heatmap, wanted.heatmap, atol=1e-3)
-    assert bool(found.held) == bool(wanted.note)
-    assert len(found.regions) == len(wanted.regions)
-    for one, other in zip(found.regions, wanted.regions, strict=True):
-        sides = [one[side] for side in ("x", "y", "width", "height")]
-        assert sides == pytest.approx([other.x, other.y, other.width, other.height], abs=2)
-        assert one["score"] == pytest.approx(other.score, abs=1e-2)
 
 
 @needs_browser
@@ -386,16 +281,6 @@ def test_threads_are_used_where_the_site_is_isolated(visit):
         assert f"threads: {min(4, os.cpu_count() or 1)}" in page.inner_text("#facts")
 
 
-def altered(change):
-    """A handler that answers with `change(body)` of what the server has."""
-
-    def answer(route):
-        body = route.fetch().body()
-        route.fulfill(body=change(body))
-
-    return answer
-
-
 @needs_browser
 @pytest.mark.parametrize(
     ("pattern", "answer", "sentence"),
@@ -412,25 +297,3 @@ def test_a_missing_or_foreign_model_is_named(visit, pattern, answer, sentence):
     with visit(prepare=lambda page: page.route(pattern, answer)) as page:
         assert sentence in settled(page)
         assert sentence in given(page, encoded(photo(), "PNG"))
-
-
-def test_the_self_check_holds_what_python_reads():
-    source = (WEB / "src" / "selfcheck.js").read_text()
-    data = base64.b64decode("".join(re.findall(r"^  '([\w+/=]+)'", source, re.M)))
-    pixels = images.read(io.BytesIO(data))
-    assert hashlib.sha256(pixels.tobytes()).hexdigest() in source
-
-
-def test_both_languages_say_everything_and_accuse_nobody():
-    source = (WEB / "src" / "words.js").read_text("utf-8")
-    english, chinese = source.split("\n  zh: {")
-    keys = [re.findall(r"^ +(\w+):", part, re.M) for part in (english, chinese)]
-    assert keys[0][1:] == keys[1] and len(keys[1]) > 40
-    text = source + (WEB / "index.html").read_text("utf-8")
-    assert not re.search("fraud|fake|forge|cheat|欺诈|造假|伪造|诈骗", text, re.I)
-
-
-def test_the_lock_names_no_host_and_every_hash():
-    packages = json.loads((WEB / "package-lock.json").read_text())["packages"]
-    assert "://" not in (WEB / "package-lock.json").read_text()
-    assert all("integrity" in about for name, about in packages.items() if name)
