@@ -4,13 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 DAMAGENET := $(BIN)/damagenet
-EXTRAS := backbone,decoders,export,heif,inpaint,notebooks,serving,dev
+EXTRAS := backbone,browser,decoders,export,heif,inpaint,notebooks,serving,dev
 DEMO := runs/demo
 CONFIG ?= configs/reproduce.yaml
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: setup demo reproduce test test-slow check notebooks lab clean help
+.PHONY: setup demo reproduce web test test-slow check notebooks lab clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ demo: setup ## products to review.html on the project's own photos, about 8 minu
 
 reproduce: setup ## train CONFIG anew; exit 1 at the first stage that differs, about 2 minutes
 	$(BIN)/python scripts/reproduce.py $(CONFIG)
+
+web: ## the page of clients/web, built into its dist/; needs Node 20.19 or newer
+	cd clients/web && npm ci && npm run build
 
 test: setup ## the fast tests, under 3 minutes
 	$(BIN)/python -m pytest -q -n 2
