@@ -75,7 +75,7 @@ plots.crops([twins[i] for i in range(7)])
 # %%
 network = model.Network(settings.train).eval()
 pair = twins[0]["image"]
-seen = network.residuals(pair.permute(0, 3, 1, 2) / 255)
+seen = network.residuals(pair.permute(0, 3, 1, 2).float())
 plots.planes(pair.numpy(), seen.numpy())
 
 # %% [markdown]

@@ -27,7 +27,7 @@ class Block(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or i != o:
             # Not a strided 1x1 convolution: it would skip three pixels of four.
-            pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
+            pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
             self.shortcut = nn.Sequential(pool, nn.Conv2d(i, o, 1, bias=False), nn.BatchNorm2d(o))
         nn.init.zeros_(self.norm2.weight)  # every block begins as its shortcut
 

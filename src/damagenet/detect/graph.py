@@ -93,6 +93,7 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
         [info("going", TensorProto.BOOL, []),
          *(info(f"{name}/next", real, ["batch", size]) for name, size in sizes.items()),
          info(hearts, real, ["batch", "core_height", "core_width"])],
+        [*tile.graph.initializer, *loop.constants],  # within: optimisers look no further
     )  # fmt: skip
     whole.nodes.append(
         helper.make_node("Loop", [count, "", *begin], ["peaks/all", "sums/all", "cores"], body=body)
@@ -106,7 +107,7 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
         "damagenet",
         [info("image", TensorProto.UINT8, [*dims, 3])],
         [info("score", real, ["batch"]), info("heatmap", real, dims)],
-        [*tile.graph.initializer, *whole.constants, *loop.constants],
+        whole.constants,
     )
     model = helper.make_model(graph, opset_imports=tile.opset_import, ir_version=tile.ir_version)
     onnx.checker.check_model(model, full_check=True)

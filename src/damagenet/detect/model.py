@@ -97,14 +97,10 @@ class Network(nn.Module):
         Sides are multiples of `lattice`; `s` is the stride of the stage that `fuse` names: fine
         enough for a crack at a fraction of the cost of full resolution.
         """
-        x = image.permute(0, 3, 1, 2).float() / 255
-        x = torch.cat([(x - 0.45) / 0.25, self.residuals(x)], dim=1)
-        parts = [
-            F.interpolate(lateral(feature), scale_factor=factor, mode="bilinear")
-            for lateral, feature, factor in zip(
-                self.lateral, self.encoder(x), self.factors, strict=True
-            )
-        ]
+        x = image.permute(0, 3, 1, 2).float()
+        x = torch.cat([x * (4 / 255) - 1.8, self.residuals(x)], dim=1)
+        features = zip(self.encoder(x), self.lateral, self.factors, strict=True)
+        parts = [self._resized(*each) for each in features]
         fused = self.fuse(sum(parts[1:], parts[0]))
         return self.map(fused), fused
 
@@ -112,16 +108,29 @@ class Network(nn.Module):
         """Logits `[b, 1, h / s, w / s]` at full size, `[b, h, w]`."""
         return F.interpolate(logits, scale_factor=float(self.stride), mode="bilinear").squeeze(1)
 
-    def residuals(self, x: Tensor) -> Tensor:
-        """High-pass residuals of each colour, `[b, 9, h, w]`.
+    def _resized(self, feature: Tensor, lateral: nn.Module, factor: float) -> Tensor:
+        """A stage's map with `width` channels at the size where stages are fused.
 
-        They are clipped so that edges cannot drown the noise in which the traces lie.
+        Both steps are linear and commute: the smaller map comes first, as it costs less.
         """
-        edge = F.pad(x * 255, (2, 2, 2, 2), mode="reflect")
+        if factor < 1:
+            feature = F.interpolate(feature, scale_factor=factor, mode="bilinear")
+        plane: Tensor = lateral(feature)
+        if factor > 1:
+            plane = F.interpolate(plane, scale_factor=factor, mode="bilinear")
+        return plane
+
+    def residuals(self, x: Tensor) -> Tensor:
+        """High-pass residuals `[b, 9, h, w]`, three a colour, of `[b, 3, h, w]` in [0, 255].
+
+        Their unit is four grey levels, and they are clipped to `[-2, 2]`, so that edges cannot
+        drown the noise in which the traces lie.
+        """
+        edge = F.pad(x, (2, 2, 2, 2), mode="reflect")
         # In half precision the filters no longer sum to zero, and brightness leaks in.
         with torch.autocast(x.device.type, enabled=False):
-            residual = F.conv2d(edge.float(), self.filters, groups=3)  # type: ignore[arg-type]
-        return residual.clamp(-8, 8) / 4
+            residual = F.conv2d(edge.float(), self.filters / 4, groups=3)  # type: ignore
+        return residual.clamp(-2, 2)
 
 
 def cut(size: int, tile: int, lattice: int) -> tuple[int, int]:
