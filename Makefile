@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 DAMAGENET := $(BIN)/damagenet
-EXTRAS := backbone,decoders,export,heif,inpaint,notebooks,dev
+EXTRAS := backbone,dask,decoders,export,heif,inpaint,notebooks,dev
 DEMO := runs/demo
 
 export NO_ALBUMENTATIONS_UPDATE := 1
