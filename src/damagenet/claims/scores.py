@@ -67,8 +67,8 @@ class Scores:
             raise BadInput(f"{self.out}: cannot go on with this file ({error})") from None
         try:
             self._lock()
-            self._drop_half_a_line()
             self._compare(dict(made))
+            self._drop_half_a_line()
         except BaseException:
             self._file.close()
             raise
