@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy reads it
 
@@ -136,33 +137,44 @@ def machines(workers: int) -> LocalCluster:
     )  # fmt: skip
 
 
-def bookkeeping(folder: Path, detector: Detector, record: dict[str, object], cpu: float) -> None:
+def bookkeeping(folder: Path, detector: Detector, record: dict[str, Any], cpu: float) -> None:
     """What a long list costs, from 100,000 records; then 10 million photos."""
-    count, listed = 100_000, folder / "list.csv"
+    count, listed, rng = 100_000, folder / "list.csv", np.random.default_rng(0)
     listed.write_text("path\n" + "".join(f"shop/2026/{i:08}/photo.jpg\n" for i in range(count)))
-    before = peak()
-    start = time.process_time()
+    region = {"x": 0, "y": 0, "width": 0, "height": 0, "area": 0.0, "score": 0.0}
+    boxes, shares = (
+        rng.integers(0, 800, (count, 4)).tolist(),
+        rng.random((count, 3)).round(6).tolist(),
+    )
+    before, start = resident(), time.process_time()
     paths = sources.photos([str(listed)])
+    missing = {path: path for path in paths}
+    memory = (resident() - before) * 1e6 / count
     with Scores(folder / "s.parquet", made_by(detector)) as kept:
-        for path in paths:
-            kept.add(record | {"path": path})
+        for path, box, (score, *two) in zip(paths, boxes, shares, strict=True):
+            made = dict(zip(region, (*box, *two), strict=True))
+            many = [made | {"x": x} for x in range(len(record["regions"]))]
+            kept.add(record | {"path": path, "score": score, "regions": many})
         lines = (folder / "s.parquet.jsonl").stat().st_size / count
-        assert len({path: path for path in paths}) == sum(1 for _ in kept)
+        assert len(missing) == sum(1 for _ in kept)
         kept.finish()
     each = (time.process_time() - start) / count
-    memory = (peak() - before) * 1e6 / count
     table = (folder / "s.parquet").stat().st_size / count
     print(f"{'list, journal and Parquet, a photo':<44}{each * 1e3:>9.3f} ms")
     print(f"{'a line of JSON; a row of Parquet':<44}{lines:>9.0f} B; {table:.0f} B")
     print(f"{'memory of the list, a path':<44}{memory:>9.0f} B")
     hours = MILLIONS * 1e6 * cpu / 3600
     told = ", ".join(f"{hours / cores:.0f} h on {cores} cores" for cores in (16, 64, 256))
-    print(f"{MILLIONS} million such photos: {hours:,.0f} core-hours ({told}), ", end="")
-    print(
-        f"JSON lines {lines * MILLIONS / 1e3:.1f} GB, list {memory * MILLIONS / 1e3:.1f} GB, ",
-        end="",
-    )
-    print(f"bookkeeping {each * MILLIONS * 1e6 / 3600:.1f} h")
+    print(f"{MILLIONS} million such photos: {hours:,.0f} core-hours ({told})")
+    for what, size in (("JSON lines", lines), ("Parquet", table), ("memory of the list", memory)):
+        print(f"  {what}: {size * MILLIONS / 1e3:.1f} GB")
+    print(f"  list, journal and Parquet: {each * MILLIONS * 1e6 / 3600:.1f} h of one core")
+
+
+def resident() -> float:
+    """Megabytes of this process that are in memory (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 def peak() -> float:

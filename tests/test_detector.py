@@ -401,7 +401,7 @@ def test_eight_threads_find_what_one_finds():
 
 
 def test_calls_on_many_sizes_do_not_grow_memory():
-    """After a warm-up with the largest size; one heatmap kept per call would be 9 MB in all."""
+    """After a warm-up with the largest size; one heatmap kept per call would be 7 MB in all."""
     if not Path("/proc/self/statm").exists():
         pytest.skip("reads Linux's account of memory")
 
@@ -417,4 +417,4 @@ def test_calls_on_many_sizes_do_not_grow_memory():
     before = resident()
     for height, width in rng.integers(50, 100, (300, 2)):
         detector(noise[:height, :width])
-    assert resident() - before < 6
+    assert resident() - before < 5

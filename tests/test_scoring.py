@@ -1,6 +1,8 @@
 import contextlib
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import encoded, photo
+from conftest import ROOT, encoded, photo
 from onnx_model import write_model
 
 from damagenet import cli, images
@@ -169,3 +171,11 @@ def test_a_list_on_standard_input_is_scored(crowd, model):
     records = [json.loads(line) for line in found.stdout.splitlines()]
     assert [Path(r["path"]).name for r in records] == ["000.jpg", "002.jpg", "003.jpg"]
     assert found.returncode == 1 and found.stderr == "1 of 3 files could not be scored\n"
+
+
+def test_commands_in_the_guide_parse():
+    text = (ROOT / "docs" / "scoring.md").read_text()
+    lines = re.findall(r"damagenet (predict [^\n<>|]+)", "".join(text.split("```")[1::2]))
+    assert len(lines) >= 4
+    for line in lines:
+        assert cli.parser().parse_args(shlex.split(line, comments=True)).photos, line
