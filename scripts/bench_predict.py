@@ -133,7 +133,7 @@ def measure(folder: Path, count: int, repeats: int, model: Path | None) -> None:
 def machines(workers: int) -> LocalCluster:
     return LocalCluster(
         n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1",
-        dashboard_address=None, silence_logs=50,
+        dashboard_address=":0", silence_logs=50,
     )  # fmt: skip
 
 

@@ -58,22 +58,16 @@ def test_only_the_photo_that_kills_workers_fails():
     class Killed(Exception):
         pass
 
-    class Pool:
-        def submit(self, call, batch):
-            future = Future()
-            try:
-                future.set_result(call(batch))
-            except Killed as error:
-                future.set_exception(error)
-            return future
-
-    def call(batch):
+    def submit(batch):
+        future = Future()
         if any(path == "bomb" for path, _ in batch):
-            raise Killed
-        return [{"path": path} for path, _ in batch]
+            future.set_exception(Killed())
+        else:
+            future.set_result([{"path": path} for path, _ in batch])
+        return future
 
     batch = [("a", None), ("bomb", None), ("b", None)]
-    found = list(cluster._one_by_one(Pool(), call, batch, Killed))
+    found = list(cluster._one_by_one(submit, batch, Killed))
     assert [r["path"] for r in found] == ["a", "bomb", "b"]
     assert ["error" in r for r in found] == [False, True, False] and "bomb: " in found[1]["error"]
 
@@ -99,7 +93,7 @@ def test_a_worker_killed_midway_costs_and_doubles_nothing(model, tmp_path, capsy
     arguments = ["predict", str(tmp_path / "in"), "--model", str(model)]
     assert cli.main([*arguments, "--out", str(here)]) == 1
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=":0"
     ) as machines:
         victim = next(iter(machines.workers.values())).pid
         seen = []
@@ -130,12 +124,11 @@ def test_a_photo_that_kills_every_worker_gets_a_record(model, tmp_path, monkeypa
         "import os\nfrom damagenet import images\nread = images.read\n"
         "images.read = lambda p, n=None: os._exit(1) if '002' in str(p) else read(p, n)\n"
     )
-    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", f"['{preload}']")
     import dask
 
     paths = photos(tmp_path / "in", 5)
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}), distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None,
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=":0",
         preload=str(preload),
     ) as machines:  # fmt: skip
         detector = Detector(model, threads=1)

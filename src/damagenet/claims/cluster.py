@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,7 +12,7 @@ from damagenet import BadInput
 from damagenet.claims.detector import Detector
 from damagenet.claims.model import PACKAGED
 from damagenet.claims.scores import made_by
-from damagenet.claims.scoring import Job, Record, in_order, plan, score, utf8
+from damagenet.claims.scoring import Job, Pending, Record, in_order, plan, score, utf8
 
 BATCH = 16
 """Photos in one task: seconds of work, so that handing it out costs nothing."""
@@ -74,16 +73,16 @@ def predict_on(
         )
         jobs = plan(paths, heatmaps, taken)
         batches = iter(lambda: list(islice(jobs, BATCH)), [])
-        with client.get_executor(pure=False) as pool:
-            for batch, future in in_order(pool, call, batches, AHEAD):
-                try:
-                    yield from future.result()
-                except KilledWorker:
-                    yield from _one_by_one(pool, call, batch, KilledWorker)
-                except ModuleNotFoundError as error:
-                    raise BadInput(
-                        f"{address}: a worker lacks {error.name}; install damagenet there"
-                    ) from None
+        submit = partial(client.submit, call, pure=False)  # a failed task must run again
+        for batch, future in in_order(submit, batches, AHEAD):
+            try:
+                yield from future.result()
+            except KilledWorker:
+                yield from _one_by_one(submit, batch, KilledWorker)
+            except ModuleNotFoundError as error:
+                raise BadInput(
+                    f"{address}: a worker lacks {error.name}; install damagenet there"
+                ) from None
 
 
 def score_batch(
@@ -107,12 +106,12 @@ def score_batch(
 
 
 def _one_by_one(
-    pool: Executor, call: partial[list[Record]], batch: list[Job], killed: type[Exception]
+    submit: Callable[[list[Job]], Pending], batch: list[Job], killed: type[Exception]
 ) -> Iterator[Record]:
     """The records of a batch that killed its workers, so that only the guilty photo fails."""
     for job in batch:
         try:
-            yield from pool.submit(call, [job]).result()
+            yield from submit([job]).result()
         except killed:
             text = f"{job[0]}: scoring it ended every worker that tried (out of memory?)"
             yield {"path": utf8(job[0]), "error": utf8(text)}

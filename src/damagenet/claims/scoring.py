@@ -6,11 +6,11 @@ import io
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from PIL import Image
 
@@ -19,7 +19,6 @@ from damagenet.claims.detector import Detector
 from damagenet.claims.heatmaps import overlay
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
 Record = dict[str, Any]
 Job = tuple[str, Path | None]
 """A photo, and the file for its heatmap if one is wanted."""
@@ -55,7 +54,8 @@ def predict(
     """
     jobs = plan(paths, heatmaps, taken)
     with ThreadPoolExecutor(workers) as pool:
-        for _, future in in_order(pool, partial(score, detector=detector), jobs, 2 * workers):
+        submit = partial(pool.submit, partial(score, detector=detector))
+        for _, future in in_order(submit, jobs, 2 * workers):
             yield future.result()
 
 
@@ -97,19 +97,29 @@ def score(job: Job, detector: Detector, folder: str | Path = "") -> Record:
         return {"path": utf8(path), "error": utf8(f"{path}: not enough memory to score it")}
 
 
+class Pending(Protocol):
+    """A future, of a thread pool or of Dask."""
+
+    def result(self) -> Any:  # noqa: ANN401 - of whatever was begun
+        """Wait for the result."""
+
+    def cancel(self) -> object:
+        """Drop the work if it has not begun."""
+
+
 def in_order(
-    pool: Executor, call: Callable[[Item], Made], items: Iterable[Item], ahead: int
-) -> Iterator[tuple[Item, Future[Made]]]:
-    """Each item with the future of `call(item)`; up to `ahead` more are begun before their turn.
+    submit: Callable[[Item], Pending], items: Iterable[Item], ahead: int
+) -> Iterator[tuple[Item, Pending]]:
+    """Each item with `submit(item)`; up to `ahead` more are submitted before their turn.
 
     Whoever stops early, by an error or Ctrl-C, cancels what has not begun.
     """
-    waiting: deque[tuple[Item, Future[Made]]] = deque()
+    waiting: deque[tuple[Item, Pending]] = deque()
     items = iter(items)
     try:
         while True:
             for item in itertools.islice(items, ahead + 1 - len(waiting)):
-                waiting.append((item, pool.submit(call, item)))
+                waiting.append((item, submit(item)))
             if not waiting:
                 return
             yield waiting.popleft()
