@@ -129,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
         "claim.jpg", "claim.jpg --model runs/demo/detector.onnx",
         "'inbox/*.jpg' more/ --json --heatmaps heatmaps/ > scores.jsonl",
         "claims.csv --column photo --out scores.parquet      # run again to go on",
-        "- --out scores.jsonl < list.txt     # find … -print0 | damagenet predict - -0 …",
+        "- -0 --out scores.jsonl     # find claims -name '*.jpg' -print0 | damagenet …",
         "/share/claims --out scores.jsonl --dask tcp://10.0.0.1:8786",
     )  # fmt: skip
     one.add_argument("photos", nargs="+", metavar="PHOTO",
