@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -354,3 +355,45 @@ def test_scoring_leaves_no_file_behind(model, tmp_path):
     line = [sys.executable, "-c", code, str(model)]
     subprocess.run(line, check=True, cwd=tmp_path, env=environment)
     assert not list(tmp_path.iterdir())
+
+
+def test_eight_threads_find_what_one_finds():
+    """The packaged model on pictures of many sizes: scores, regions and heatmaps, bit for bit."""
+    detector = Detector(threads=1)
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(40, 120, (16, 2))
+    pictures = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    expected = [detector(picture) for picture in pictures]
+    start = threading.Barrier(8)
+
+    def work(offset):
+        start.wait()
+        order = [(offset * 2 + i) % 16 for i in range(16)]
+        return [(i, detector(pictures[i])) for i in order]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = [pair for pairs in pool.map(work, range(8)) for pair in pairs]
+    assert len(found) == 128 and len({r.score for r in expected}) > 8
+    for i, result in found:
+        assert result == expected[i]
+        np.testing.assert_array_equal(result.heatmap, expected[i].heatmap)
+
+
+def test_calls_on_many_sizes_do_not_grow_memory():
+    """After a warm-up with the largest size; one heatmap kept per call would be 7 MB in all."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("reads Linux's account of memory")
+
+    def resident():
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    detector = Detector(threads=1)
+    rng = np.random.default_rng(6)
+    noise = rng.integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    for _ in range(30):
+        detector(noise)
+    before = resident()
+    for height, width in rng.integers(50, 100, (300, 2)):
+        detector(noise[:height, :width])
+    assert resident() - before < 5

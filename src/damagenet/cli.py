@@ -129,12 +129,27 @@ def parser() -> argparse.ArgumentParser:
         "predict", "Score photos: one JSON object a line",
         "claim.jpg", "claim.jpg --model runs/demo/detector.onnx",
         "'inbox/*.jpg' more/ --json --heatmaps heatmaps/ > scores.jsonl",
+        "claims.csv --column photo --out scores.parquet      # run again to go on",
+        "- -0 --out scores.jsonl     # find claims -name '*.jpg' -print0 | damagenet …",
+        "/share/claims --out scores.jsonl --dask tcp://10.0.0.1:8786",
     )  # fmt: skip
-    one.add_argument("photos", nargs="+", metavar="PHOTO", help="files, folders or globs")
+    one.add_argument("photos", nargs="+", metavar="PHOTO",
+                     help="files, folders, globs, tables (.csv, .parquet), or - for a list on "
+                     "standard input")  # fmt: skip
     model_options(one)
+    one.add_argument("--column", metavar="NAME", help="column with the paths in tables, which are "
+                     "relative to the table's folder; default: path")  # fmt: skip
+    one.add_argument("-0", "--null", action="store_true", help="paths on standard input end with "
+                     "NUL, as find -print0 writes them")  # fmt: skip
+    one.add_argument("--out", type=Path, metavar="FILE", help="scores.jsonl or scores.parquet; "
+                     "what is in there already is not scored again")  # fmt: skip
     one.add_argument("--json", action="store_true", help="JSON lines even on a terminal")
     one.add_argument("--heatmaps", type=Path, metavar="DIR", help="write overlays there")
-    one.add_argument("--threads", type=int, default=0, help="0 = as many as there are cores")
+    one.add_argument("--workers", type=_count, default=2, metavar="N", help="photos at a time")
+    one.add_argument("--threads", type=int, default=0, metavar="N", help="for one photo; 0 shares "
+                     "the cores among the workers, with --dask one each")  # fmt: skip
+    one.add_argument("--dask", metavar="ADDRESS", help="score on the Dask cluster of this "
+                     "scheduler, as in tcp://10.0.0.1:8786")  # fmt: skip
 
     one = stage(
         "review", "All evidence of one claim -> report.html and report.json",

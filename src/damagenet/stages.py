@@ -7,9 +7,17 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from damagenet import BadInput, config, images
 from damagenet.incoming import shown
+
+if TYPE_CHECKING:
+    from damagenet.claims import Detector
+    from damagenet.claims.scores import Scores
+
+LOG_EVERY = 30
+"""Seconds between lines of progress where nobody watches."""
 
 
 def products(args: argparse.Namespace) -> int:
@@ -136,30 +144,66 @@ def export(args: argparse.Namespace) -> int:
 
 def predict(args: argparse.Namespace) -> int:
     """Score photos."""
-    from tqdm import tqdm
+    from joblib import cpu_count
 
-    from damagenet.claims import Detector
-    from damagenet.claims import predict as stage
+    from damagenet.claims import Detector, scores, sources
 
-    detector = Detector(args.model, args.threads, args.recheck)
-    paths = images.files_in(args.photos)
+    separator = b"\0" if args.null else b"\n"
+    paths = sources.photos(args.photos, args.column, separator)
     if not paths:
         raise BadInput(f"{' '.join(args.photos)}: no photos found; check the path or the pattern")
-    as_json = args.json or not sys.stdout.isatty()
-    failed = 0
-    quiet = not sys.stderr.isatty() or len(paths) == 1
-    for record in stage(tqdm(paths, desc="predict", unit="photo", disable=quiet), detector,
-                        args.heatmaps):  # fmt: skip
+    at_once = min(args.workers, len(paths))
+    threads = args.threads or (1 if args.dask else max(1, cpu_count() // at_once))
+    detector = Detector(args.model, threads, args.recheck)
+    if args.out is None:
+        failed = _score(args, detector, paths, threads)
+    else:
+        with scores.Scores(args.out, scores.made_by(detector)) as kept:
+            failed = _score(args, detector, paths, threads, kept)
+    if failed:
+        print(f"{failed} of {len(paths)} files could not be scored", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _score(
+    args: argparse.Namespace, detector: Detector, paths: list[str], threads: int,
+    kept: Scores | None = None,
+) -> int:  # fmt: skip
+    """Score what is missing among the paths and print or keep it; how many failed, ever."""
+    from tqdm import tqdm
+
+    from damagenet.claims import cluster, scoring
+
+    missing = {scoring.utf8(path): path for path in paths}
+    failed, taken = 0, []
+    for record in kept or ():
+        if missing.pop(record["path"], None) is not None:
+            failed += "error" in record
+        taken += [record["heatmap"]] if "heatmap" in record else []
+    done, todo = len(paths) - len(missing), list(missing.values())
+    if args.dask:
+        found = cluster.predict_on(args.dask, todo, detector, args.heatmaps, threads, taken)
+    else:
+        found = scoring.predict(todo, detector, args.heatmaps, args.workers, taken)
+    seen = sys.stderr.isatty()
+    bar = tqdm(
+        found, "predict", len(paths), initial=done, unit="photo", disable=len(todo) <= 1,
+        mininterval=0.1 if seen else LOG_EVERY, delay=0 if seen else LOG_EVERY,
+    )  # fmt: skip
+    for record in bar:
         failed += "error" in record
-        if as_json:
+        if kept:
+            kept.add(record)
+        elif args.json or not sys.stdout.isatty():
             print(json.dumps(record, ensure_ascii=False), flush=True)
         elif "error" in record:
             tqdm.write(f"error   {record['error']}")
         else:
             tqdm.write(f"{record['verdict']:<7} {record['score']:.3f}  {shown(record['path'])}")
-    if failed:
-        print(f"{failed} of {len(paths)} files could not be scored", file=sys.stderr)
-    return 1 if failed else 0
+    if kept:
+        kept.finish()
+        print(f"{kept.out}: {len(paths)} photos, {len(todo)} of them scored now, {failed} failed")
+    return failed
 
 
 def review(args: argparse.Namespace) -> int:

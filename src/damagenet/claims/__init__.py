@@ -5,9 +5,10 @@ pixels are compared, so that importing this room stays quick. The functions `com
 are imported from their modules, whose names they share.
 """
 
-from damagenet.claims.detector import Detector, Result, predict
+from damagenet.claims.detector import Detector, Result
 from damagenet.claims.heatmaps import Region
 from damagenet.claims.labels import Label, read_labels
 from damagenet.claims.model import default_model
+from damagenet.claims.scoring import predict
 
 __all__ = ["Detector", "Label", "Region", "Result", "default_model", "predict", "read_labels"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from damagenet import BadInput, images
-from damagenet.claims.heatmaps import Map, Region, find_regions, overlay
+from damagenet.claims.heatmaps import Map, Region, find_regions
 from damagenet.claims.model import find_model, open_session, ort_errors, read_info
 
 Array = NDArray[np.uint8]
@@ -193,59 +193,3 @@ def _recompressed(picture: Array) -> Array:
     Image.fromarray(picture).save(buffer, "JPEG", quality=QUALITY)
     with Image.open(buffer) as again:
         return np.asarray(again.convert("RGB"))
-
-
-def predict(
-    paths: Iterable[str | Path], detector: Detector, heatmaps: str | Path | None = None
-) -> Iterator[dict[str, Any]]:
-    """Score files one by one; a bad file gives a record with `error` and stops nothing.
-
-    Args:
-        paths: Picture files.
-        detector: An open detector.
-        heatmaps: Folder for one overlay PNG per picture, named after its stem; equal stems get
-            a number.
-
-    Raises:
-        BadInput: The folder for heatmaps cannot be made.
-
-    Yields:
-        `{path, score, verdict, threshold, regions}`, with `note` where the verdict was held back,
-        `unstable: true` where re-compression would change it, and `heatmap` where one was
-        written; or `{path, error}`.
-    """
-    taken: set[str] = set()
-    if heatmaps is not None:
-        try:
-            Path(heatmaps).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BadInput(f"{heatmaps}: not a folder for heatmaps ({error.strerror})") from None
-    for path in paths:
-        record: dict[str, Any] = {"path": str(path)}
-        try:
-            image = images.read(path)
-            result = detector(image)
-            record |= {k: getattr(result, k) for k in ("score", "verdict", "threshold")}
-            record["regions"] = [asdict(r) for r in result.regions]
-            record |= result.remarks()
-            if heatmaps is not None:
-                target = Path(heatmaps) / f"{_unused(Path(path).stem, taken)}.png"
-                picture = io.BytesIO()
-                Image.fromarray(overlay(image, result.heatmap)).save(picture, "PNG")
-                images.write_bytes(target, picture.getvalue())
-                record["heatmap"] = str(target)
-        except (BadInput, OSError) as error:
-            record = {"path": str(path), "error": str(error)}
-        yield record
-
-
-def _unused(stem: str, taken: set[str]) -> str:
-    """A name not yet in `taken` (compared without case, as some file systems do); adds it."""
-    if len(stem.encode("utf-8", "replace")) > 200:  # file names end at 255 bytes
-        stem = stem[:60]
-    name, number = stem, 1
-    while name.casefold() in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    taken.add(name.casefold())
-    return name

@@ -53,7 +53,8 @@ def open_session(path: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    options.enable_mem_pattern = False  # sizes differ; planning for one of them wastes memory
+    # A plan of buffers for every picture size that was ever seen grows memory without end.
+    options.enable_mem_pattern = False
     options.log_severity_level = 4  # failures come back as exceptions with the same text
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
