@@ -79,7 +79,7 @@ def sources():
         "bmp": file_of(plain, "BMP"),
         "bmp palette": file_of(plain.quantize(9), "BMP"),
     }
-    for name in set(images._formats()) & {"AVIF", "HEIF"}:
+    for name in sorted(set(images._formats()) & {"AVIF", "HEIF"}):
         found[name.lower()] = file_of(plain, name, exif=exif)
     return found
 
