@@ -16,7 +16,6 @@ config = "configs/reproduce.yaml"
 
 # %%
 # %matplotlib inline
-import json
 import os
 from pathlib import Path
 
@@ -81,13 +80,13 @@ plots.agreement(test.score, again, ("PyTorch", "ONNX Runtime"), test.cell)
 
 # %%
 vectors = Path("clients/testvectors")
-expected = json.loads((vectors / "vectors.json").read_text(encoding="utf-8"))
-rows = [row for row in expected["vectors"] if row["width"] * row["height"] < 1_000_000]
-pictures = [images.read(vectors / row["file"]) for row in rows]
+expected = runs.read_json(vectors / "vectors.json", "")["vectors"]
+rows = pd.DataFrame(expected).query("width * height < 1e6")[["file", "score"]]
+pictures = [images.read(vectors / file) for file in rows.file]
 network, _ = model.load(run / "best.safetensors")
 deployed = Deployed(network, card["calibration"]).eval()
-odd = [picture[None] for picture in pictures[:8]]
-gaps = parity.compared(deployed, (run / "detector.onnx").read_bytes(), odd)
+file = (run / "detector.onnx").read_bytes()
+gaps = parity.compared(deployed, file, [picture[None] for picture in pictures[:8]])
 gaps.groupby(["threads", "batch"])[["score", "heatmap"]].max()
 
 # %% [markdown]
@@ -100,10 +99,8 @@ gaps.groupby(["threads", "batch"])[["score", "heatmap"]].max()
 
 # %%
 packaged = Detector(threads=1, recheck=False)
-said = [packaged(picture).score for picture in pictures]
-expected_scores = [row["score"] for row in rows]
-table = pd.DataFrame({"file": [row["file"] for row in rows], "expected": expected_scores})
-table.assign(found=said, difference=np.abs(table.expected - said))
+said = np.array([packaged(picture).score for picture in pictures])
+rows.assign(found=said, difference=(rows.score - said).abs())
 
 # %% [markdown]
 # ## Where to look
@@ -132,8 +129,7 @@ records.assign(file=[path.name for path in files])[["file", "score", "verdict", 
 
 # %%
 good = records[records.heatmap.notna()]
-titles = [f"{verdict} {score:.2f}" for verdict, score in zip(good.verdict, good.score, strict=True)]
-plots.tiles([images.read(path) for path in good.heatmap], titles)
+plots.tiles(list(map(images.read, good.heatmap)), good.verdict + good.score.map(" {:.2f}".format))
 
 # %% [markdown]
 # ## Odd sizes
@@ -147,8 +143,8 @@ plots.tiles([images.read(path) for path in good.heatmap], titles)
 photo = np.tile(images.read(data / test.image[0]), (3, 3, 1))  # large enough for every cut
 sizes = [(photo.shape[0], photo.shape[1]), (97, 131), (64, 64), (120, 31), (7, 5), (1, 1)]
 results = [detector(np.ascontiguousarray(photo[:height, :width])) for height, width in sizes]
-columns = {"map": [r.heatmap.shape for r in results], "note": [r.note[:45] for r in results]}
-pd.DataFrame({"height x width": sizes, "score": [r.score for r in results], **columns})
+table = [(r.score, r.heatmap.shape, r.note[:45]) for r in results]
+pd.DataFrame(table, index=sizes, columns=["score", "map", "note"])
 
 # %% [markdown]
 # ## The same photo, forwarded
@@ -179,7 +175,7 @@ plots.agreement(test.score, after, ("as built", "after a chat app"), test.cell)
 assert card["parity"]["max_difference"] <= settings.export.tolerance
 assert np.abs(test.score - again).max() < 1e-3
 assert gaps.score.max() <= parity.SCORE and gaps.heatmap.max() <= parity.HEATMAP
-assert np.abs(table.expected - said).max() <= parity.SCORE
+assert (rows.score - said).abs().max() <= parity.SCORE
 assert [r.heatmap.shape for r in results] == sizes
 assert all(r.note and r.verdict != "flag" for r in results[3:])
 assert records.error.notna().sum() == 1 and records.error.notna().iloc[-1]

@@ -11,6 +11,7 @@ from onnx_model import write_model
 
 from damagenet import BadInput, images
 from damagenet.claims import Detector, read_labels
+from damagenet.claims.scoring import utf8
 from damagenet.incoming import MAX_SCANS, scans, shown
 
 SECONDS = 10
@@ -131,7 +132,7 @@ def test_the_command_line_reports_each_and_goes_on(places, model, tmp_path):
     files = [p for p in places if p.name != "folder.jpg"]
     done = program("-m", "damagenet", "predict", *files, good, "--model", model, "--threads", 1)
     records = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [r["path"] for r in records] == [str(p) for p in (*files, good)]
+    assert [r["path"] for r in records] == [utf8(str(p)) for p in (*files, good)]
     assert all(places[p] in r["error"] for p, r in zip(files, records, strict=False))
     assert 0 <= records[-1]["score"] <= 1 and done.returncode == 1
     count = len(files)

@@ -39,7 +39,10 @@ class Block(nn.Module):
 
 
 class NoDown(nn.Module):
-    """Feature maps at full, half, quarter and eighth resolution of `[b, planes, h, w]`."""
+    """Feature maps at full, half, quarter and eighth resolution of `[b, planes, h, w]`.
+
+    Sides are multiples of the last map's stride.
+    """
 
     def __init__(self, planes: int, base: int, stages: int) -> None:
         """So many input planes, channels at full resolution, and maps (at most four)."""
