@@ -93,7 +93,8 @@ class Train:
     exchange: float = 0.5  # share of full-frame edits cut to a random region in the loader
     augment: float = 0.5  # probability of each re-compression or photometric augmentation
     decoys: float = 0.0  # share of authentic twins made as soft as decoders leave theirs
-    ramp: float = 0.0  # share of the steps over which these three and other chains come in
+    ramp: float = 0.0  # share of the steps over which these three and other chains come in; above 1
+    # they are not all in at the end
     ema: float = 0.99  # decay of the weight average that is evaluated and saved
     device: str = "auto"  # auto, cpu, cuda; cuda where there is none is an error
     precision: str = "auto"  # auto, float32, bfloat16; auto = float32 on a CPU, half on a GPU
@@ -258,7 +259,7 @@ def check(config: Config, where: str = "config") -> None:
         ),
         ("train.lr", train.lr > 0, "above 0"),
         ("train.decoys", 0 <= train.decoys <= 1, "in [0, 1]"),
-        ("train.ramp", 0 <= train.ramp <= 1, "in [0, 1]"),
+        ("train.ramp", train.ramp >= 0, "0 or more"),
         ("train.ema", 0 <= train.ema < 1, "in [0, 1)"),
         ("train.device", train.device in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
         ("evaluate.split", config.evaluate.split in ("train", "val", "test"), "train, val or test"),
