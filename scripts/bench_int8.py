@@ -101,7 +101,7 @@ def main(run: Path, folder: Path) -> None:
     """Print a row per recipe."""
     network, _ = model.load(run / "best.safetensors")
     curve = runs.read_json(run / "metrics.json", "evaluate first")["calibration"]
-    tile = export.traced(network, 20)
+    tile = export.traced(export.Deployed(network, curve), 20)
     del tile.graph.value_info[:]  # stale shapes stop the quantiser
     rows = dataset.read_manifest(folder)
     train, val = (

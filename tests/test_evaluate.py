@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from damagenet import BadInput, runs
 from damagenet.detect import certify, metrics
-from damagenet.detect.evaluate import certified, evaluate, mistakes
+from damagenet.detect.evaluate import LIT, certified, evaluate, mistakes
 from damagenet.synth import dataset
 
 FIGURES = {
@@ -80,11 +80,18 @@ def test_the_results_follow_from_the_predictions(results, scored):
 def test_calibration_and_thresholds_are_those_of_validation(results, scored):
     val = scored[scored.split == "val"]
     fit = certify.fit_calibration(val.logit.to_numpy(), val.label.to_numpy())
-    assert results["calibration"] == pytest.approx(fit, abs=1e-6)
+    offset = {"heat_offset": results["calibration"]["heat_offset"]}
+    assert results["calibration"] == pytest.approx(fit | offset, abs=1e-6)
     assert val.score.to_numpy() == pytest.approx(certify.calibrated(val.logit.to_numpy(), fit))
     honest = val[val.label == 0].score.to_numpy()
     assert metrics.rate_at(honest, results["threshold"]) <= 0.05
     assert metrics.rate_at(honest, results["review_threshold"]) <= 0.2
+
+
+def test_a_heatmap_lights_up_few_authentic_pixels_of_validation(results, scored):
+    honest = scored[(scored.split == "val") & (scored.label == 0)]
+    share = honest.fp.sum() / (honest.width * honest.height).sum()
+    assert share == pytest.approx(LIT, abs=0.03)  # pictures count alike there, pixels here
 
 
 def test_other_test_pictures_do_not_move_a_threshold(trained, copied, manifest, results, tmp_path):

@@ -33,7 +33,7 @@ class Deployed(nn.Module):
     bends: Tensor
 
     def __init__(self, network: model.Network, calibration: dict[str, Any]) -> None:
-        """Wrap a network with its calibration, as `calibrate.line` reads it."""
+        """Wrap a network with its calibration: `calibrate.line`, and `heat_offset` for maps."""
         super().__init__()
         self.network, self.calibration = network, calibration
         self.slope, self.offset = calibration["slope"], calibration["offset"]
@@ -46,7 +46,7 @@ class Deployed(nn.Module):
         value = logit * self.slope + self.offset
         if len(self.knots):
             value = value + (self.bends * (logit[:, None] - self.knots).relu()).sum(1)
-        return torch.sigmoid(value), torch.sigmoid(heat)
+        return torch.sigmoid(value), torch.sigmoid(heat - self.calibration.get("heat_offset", 0.0))
 
 
 def export(run: Path) -> dict[str, Any]:
@@ -110,18 +110,19 @@ def export(run: Path) -> dict[str, Any]:
 
 def to_onnx(deployed: Deployed, opset: int) -> bytes:
     """The whole graph: one tile traced with batch, height and width dynamic, in a loop."""
-    proto = graph.looped(traced(deployed.network, opset), deployed.network, deployed.calibration)
+    proto = graph.looped(traced(deployed, opset), deployed.network, deployed.calibration)
     return bytes(proto.SerializeToString())
 
 
-def traced(network: model.Network, opset: int) -> Any:  # noqa: ANN401 - onnx has no types
+def traced(deployed: Deployed, opset: int) -> Any:  # noqa: ANN401 - onnx has no types
     """The ONNX model of one tile, see `graph.Tile`."""
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError:
         raise BadInput("export needs onnx: pip install 'damagenet[export]'") from None
-    step = network.lattice
+    step = deployed.network.lattice
+    tile = graph.Tile(deployed.network, deployed.calibration.get("heat_offset", 0.0)).eval()
     dims = {
         0: torch.export.Dim("batch", min=1, max=1024),
         1: step * torch.export.Dim("rows", min=2, max=1024),
@@ -134,7 +135,7 @@ def traced(network: model.Network, opset: int) -> Any:  # noqa: ANN401 - onnx ha
     with warnings.catch_warnings(), contextlib.redirect_stdout(noise), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            graph.Tile(network).eval(),
+            tile,
             (example,),
             dynamo=True,
             opset_version=opset,

@@ -17,10 +17,10 @@ from damagenet.detect.model import HALO, MIN_SIDE, SHARPNESS, Network
 class Tile(nn.Module):
     """What the loop runs on each tile."""
 
-    def __init__(self, network: Network) -> None:
-        """Wrap a network."""
+    def __init__(self, network: Network, heat_offset: float) -> None:
+        """Wrap a network; the offset is taken off the logits of its heatmap."""
         super().__init__()
-        self.network = network
+        self.network, self.heat_offset = network, heat_offset
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Uint8 `[b, h, w, 3]` to heatmap `[b, h, w]`, and logits and features of `Network.maps`.
@@ -28,7 +28,8 @@ class Tile(nn.Module):
         Sides are multiples of the network's lattice.
         """
         logits, fused = self.network.maps(image)
-        return self.network.enlarge(logits).sigmoid(), logits, fused
+        heat = self.network.enlarge(logits) - self.heat_offset
+        return heat.sigmoid(), logits, fused
 
 
 class Nodes:

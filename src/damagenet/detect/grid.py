@@ -82,13 +82,14 @@ def grid(run: Path, folder: Path | None = None, config: Config | None = None) ->
     names = [name for name in CHANNELS if upscaler or name != "AI upscaling"]
 
     network, _, device = ready(run, config)
+    offset = decided["calibration"]["heat_offset"]
     lines = []
     for row in tqdm(picked.to_dict("records"), desc="grid", unit="picture"):
         image, mask = dataset.read_pair(folder, row)
         for name in names:
             rng = runs.rng_for(config.seed, "grid", row["draw"], name)  # the same for all twins
             sent, kept = send(image, mask, CHANNELS[name], rng, upscaler)
-            logit, heat = infer(network, sent, device)
+            logit, heat = infer(network, sent, device, offset)
             tp, fp, fn = metrics.pixel_counts(heat >= 0.5, kept)
             lines.append({
                 "image": row["image"], "channel": name, "logit": logit,

@@ -236,13 +236,15 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
 
 
 @torch.no_grad()
-def infer(network: nn.Module, image: np.ndarray, device: torch.device) -> tuple[float, np.ndarray]:
+def infer(
+    network: nn.Module, image: np.ndarray, device: torch.device, heat_offset: float = 0.0
+) -> tuple[float, np.ndarray]:
     """Logit and heatmap float32 `[h, w]` in [0, 1] of one whole picture, as the ONNX file has them.
 
     Always in full precision: thresholds must hold for what is shipped.
     """
     logit, heat = network(torch.from_numpy(image)[None].to(device))
-    return float(logit[0]), heat[0].float().sigmoid().cpu().numpy()
+    return float(logit[0]), (heat[0].float() - heat_offset).sigmoid().cpu().numpy()
 
 
 def validate(
