@@ -180,7 +180,7 @@ def test_every_module_has_its_tests():
         "groups": "products", "align": "compare", "metadata": "labels",
         "page": "review", "signals": "review", "aigc": "labels", "strict": "config",
         "handmade": "baselines", "learnt": "baselines", "plots_robustness": "plots",
-        "stages": "cli", "incoming": "images", "widgets_costs": "widgets",
+        "stages": "cli", "incoming": "images", "widgets_costs": "widgets", "statements": "labels",
     }  # fmt: skip
     for path in MODULES:
         if path.stem not in ("__init__", "__main__"):
