@@ -18,9 +18,10 @@ from damagenet.aigc import SOURCE_TYPE
 from damagenet.claims import read_labels
 from damagenet.claims.credentials import REMEDY, check
 
-c2pa = pytest.importorskip("c2pa")
+pytest.importorskip("c2pa")
 pytest.importorskip("cryptography")
 sys.path.insert(0, str(ROOT / "scripts"))
+import c2pa
 from label_carriers import MIME, OPENED, certificates, packet, saved, signed
 
 PICTURE = Image.fromarray(photo())

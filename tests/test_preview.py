@@ -105,7 +105,7 @@ def test_only_with_pixels_is_the_preview_of_a_file_compared():
 @pytest.mark.parametrize(("start", "length"), [(56, 2**32 - 1), (2**31, 9), (0, 0), (9, 60_000)])
 def test_wrong_places_of_a_preview_are_no_accident(start, length):
     exif = bytearray(preview_exif(preview(PIXELS)))
-    exif[6 + 36 : 6 + 40], exif[6 + 48 : 6 + 52] = struct.pack("<I", start), struct.pack("<I", length)
+    exif[42:46], exif[54:58] = struct.pack("<I", start), struct.pack("<I", length)
     buffer = io.BytesIO(encoded(PIXELS[:90, :90], "JPEG"))
     Image.open(buffer).save(out := io.BytesIO(), "JPEG", exif=bytes(exif))
     for label in read_labels(out.getvalue(), PIXELS):

@@ -52,7 +52,9 @@ def test_a_mark_at_an_edge_is_read(text, place, edge):
 
 @needs_ocr
 @needs_font
-@pytest.mark.parametrize("text", ["AI智能语音合成", "MAID 2 GENERATED", "生成器 A1", "AIR GENERATOR"])
+@pytest.mark.parametrize(
+    "text", ["AI智能语音合成", "MAID 2 GENERATED", "生成器 A1", "AIR GENERATOR"]
+)
 def test_other_words_are_no_mark(text):
     assert visible.marks(marked(PIXELS, text, share=0.05, place=(1, 1))) == []
 

@@ -23,6 +23,8 @@ from damagenet.claims.statements import GENERATOR_KEYS, LONGEST, STANDARDS, Labe
 from damagenet.incoming import content
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+__all__ = ["Label", "read_labels", "status_of", "unchecked"]
+
 MAX_LABELS = 500
 """Of one file; each is compared with every other."""
 PROGRAMS = {

@@ -6,7 +6,7 @@ honest crop, turn or tone change also leaves an old preview, so those are search
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -92,7 +92,9 @@ def _aligned(shown: np.ndarray, pixels: Array) -> tuple[float, np.ndarray, np.nd
     return _match(shown, turned[k], scale)
 
 
-def _match(shown: np.ndarray, big: np.ndarray, scale: float) -> tuple[float, np.ndarray, np.ndarray]:
+def _match(
+    shown: np.ndarray, big: np.ndarray, scale: float
+) -> tuple[float, np.ndarray, np.ndarray]:
     """The picture at one size, laid over the preview where it fits best."""
     import cv2
 
@@ -134,7 +136,7 @@ def _toned(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """`ours` with the tone curve of `theirs`: the median of what each grey level became."""
     levels = np.quantile(ours, np.linspace(0, 1, 9))
     pairs = []
-    for low, high in zip(levels, levels[1:], strict=False):
+    for low, high in pairwise(levels):
         inside = (ours >= low) & (ours <= high)
         pairs.append((np.median(ours[inside]), np.median(theirs[inside])))
     x, y = np.array(sorted(pairs)).T

@@ -8,6 +8,7 @@ at an edge or in a corner, its height at least 5 % of the shorter side. Models c
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -60,13 +61,13 @@ def marks(pixels: Array) -> list[Label]:
 
 
 @cache
-def _engine() -> Any:
+def _engine() -> Callable[..., Any] | None:
     """The OCR on one thread, its models loaded at first use; None when not installed."""
     try:
         from rapidocr import RapidOCR
     except ImportError:
         return None
-    return RapidOCR(
+    engine: Callable[..., Any] = RapidOCR(
         params={
             "Global.log_level": "critical",  # it warns of every picture without text
             "Global.use_cls": False,  # marks stand upright
@@ -75,6 +76,7 @@ def _engine() -> Any:
             "Det.limit_side_len": LONG_SIDE // 2,
         }
     )
+    return engine
 
 
 def _strips(pixels: Array) -> list[tuple[str, Array]]:
