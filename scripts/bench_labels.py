@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import skimage.data
-from label_carriers import CARRIERS, CONTAINERS, FONTS, STYLES, Array, marked, mutated, saved
+from label_carriers import CARRIERS, FONTS, STYLES, Array, marked, mutated, saved
 from PIL import Image
 from tqdm import tqdm
 

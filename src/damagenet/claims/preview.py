@@ -24,9 +24,10 @@ SCALES = np.geomspace(0.4, 1.6, 29)
 """Size of the picture relative to one that just fits into the preview."""
 UNLIKE = 0.75
 """Correlation below which the two show different things."""
-CHANGED = 6.0
-"""Grey levels, beyond what edges explain, from which a spot counts as changed."""
-LEAST = 0.004
+CHANGED = 16.0
+"""Grey levels, beyond what edges explain, from which a spot counts as changed: of 150 honest
+copies of 50 product photos (re-saved, cut, sharpened) one had such a spot."""
+LEAST = 0.001
 """Share of the preview from which changed spots are reported."""
 
 
@@ -126,10 +127,10 @@ def _changed(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     import cv2
 
     mapped = _toned(ours, theirs)
-    kernel = np.ones((5, 5), np.uint8)
+    kernel = np.ones((3, 3), np.uint8)
     low, high = cv2.erode(theirs, kernel), cv2.dilate(theirs, kernel)
     beyond = np.maximum(mapped - high, 0) + np.maximum(low - mapped, 0)
-    return cv2.GaussianBlur(beyond, (0, 0), 1.5) > CHANGED
+    return cv2.GaussianBlur(beyond, (0, 0), 2.5) > CHANGED
 
 
 def _toned(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
