@@ -188,7 +188,7 @@ def test_names_of_programs_are_statements_or_hints():
         ("Kinfirefly", "found-valid", None),
     ):
         exif = Image.Exif()
-        exif[0x0131] = name
+        exif[0x0131] = name.encode()
         credit = f'xmlns:p="http://ns.adobe.com/photoshop/1.0/" p:Credit="{name}"'
         for data in (encoded(exif=exif), with_xmp(attributes=credit)):
             label = only(data)

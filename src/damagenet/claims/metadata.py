@@ -231,8 +231,18 @@ def _preview(exif: Image.Exif, body: bytes) -> Iterator[Block]:
 
 
 def _text(value: object) -> bytes:
-    raw = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+    raw = value if isinstance(value, bytes) else _utf8(str(value))
     return raw.strip(b"\x00 \t\r\n")
+
+
+def _utf8(text: str) -> bytes:
+    """A field as UTF-8: Pillow reads all as Latin-1, and many writers put UTF-8 there."""
+    try:
+        raw = text.encode("latin-1")
+        raw.decode("utf-8")
+    except UnicodeError:
+        return text.encode("utf-8", "replace")
+    return raw
 
 
 def _user_comment(value: object) -> bytes:
