@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 from damagenet import BadInput, images
 from damagenet.aigc import IPTC_EXT, SOURCE_TYPE, TC260, label_bytes
 from damagenet.claims import read_labels
+from damagenet.claims.labels import ORDER, status_of, unchecked
 
 FULL = {
     "Label": "1",
@@ -169,7 +170,7 @@ def test_iptc_source_type_as_element_attribute_and_link(uri, status, ai):
         (png(prompt='{"3": {"class_type": "KSampler"}}'), True, "found-valid"),
         (png(workflow='{"nodes": []}'), True, "found-valid"),
         (png(workflow="broken"), None, "found-malformed"),
-        (png(Software="NovelAI"), True, "found-valid"),
+        (png(Comment='{"steps": 28, "sampler": "k_euler", "seed": 1}'), True, "found-valid"),
     ],
 )  # fmt: skip
 def test_generator_text(data, ai, status):
@@ -177,15 +178,71 @@ def test_generator_text(data, ai, status):
     assert (label.standard, label.ai, label.status) == ("generator text", ai, status)
 
 
-def test_software_is_a_weak_hint():
+def test_names_of_programs_are_statements_or_hints():
+    for name, status, ai in (
+        ("Editor 1.0", "found-valid", None),
+        ("Adobe Photoshop 27.1", "found-valid", None),
+        ("Midjourney", "hint", True),
+        ("Made with Google AI", "hint", True),
+        ("豆包", "hint", True),
+        ("Kinfirefly", "found-valid", None),
+    ):
+        exif = Image.Exif()
+        exif[0x0131] = name.encode()
+        credit = f'xmlns:p="http://ns.adobe.com/photoshop/1.0/" p:Credit="{name}"'
+        for data in (encoded(exif=exif), with_xmp(attributes=credit)):
+            label = only(data)
+            assert (label.standard, label.status, label.ai) == ("software", status, ai), name
+            assert name in label.value.values()
+    assert "used" in only(with_xmp(attributes=credit.replace(name, "Meitu"))).finding
+
+
+def test_a_camera_is_one_statement_that_proves_nothing():
     exif = Image.Exif()
-    exif[0x0131], exif[0x010F] = "Editor 1.0", "Maker"
-    labels = read_labels(encoded(exif=exif))
-    assert {(m.standard, m.ai) for m in labels} == {("software", None)}
-    assert {k: v for m in labels for k, v in m.value.items()} == {
-        "Software": "Editor 1.0",
-        "Make": "Maker",
-    }
+    exif[0x010F], exif[0x0110], exif[0x0132] = "Maker", "Phone 3", "2026:02:01 00:00:00"
+    exif.get_ifd(0x8769)[0x9003] = "2026:01:01 00:00:00"
+    label = only(encoded(exif=exif))
+    assert (label.standard, label.status, label.ai) == ("camera", "found-valid", None)
+    assert label.value["Model"] == "Phone 3" and "Maker Phone 3" in label.finding
+    assert "proves nothing" in label.finding and "saved again" in label.finding
+
+
+def test_comments_and_the_rest_of_a_long_xmp_packet_are_read():
+    comment = with_segment(encoded(), 0xFE, b"a cup Steps: 20, Sampler: Euler")
+    assert only(comment).carrier == "JPEG comment"
+    long = packet(f"<ext:x>{'y' * 100_000}</ext:x><TC260:AIGC>{json.dumps(FULL)}</TC260:AIGC>")
+    data = encoded()
+    for at in reversed(range(0, len(long), 60_000)):
+        head = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32
+        head += struct.pack(">II", len(long), at)
+        data = with_segment(data, 0xE1, head + long[at : at + 60_000])
+    assert (only(data).standard, only(data).status) == ("TC260 AIGC", "found-valid")
+
+
+def test_credentials_kept_elsewhere_are_named_not_fetched():
+    link = 'xmlns:d="http://purl.org/dc/terms/" d:provenance="https://host.invalid/a.c2pa"'
+    label = only(with_xmp(attributes=link))
+    assert (label.standard, label.status, label.ai) == ("C2PA", "present-unverified", None)
+    assert "not fetched" in label.finding
+
+
+def test_the_status_of_a_standard_and_what_is_never_checked(monkeypatch):
+    labels = read_labels(png(AIGC=json.dumps(FULL), parameters="none"))
+    assert status_of("TC260 AIGC", labels) == "found-valid"
+    assert status_of("generator text", labels) == "found-malformed"
+    assert status_of("C2PA", labels) == "not-found"
+    with pytest.raises(ValueError, match="SynthID"):
+        status_of("C2P", labels)
+    assert {m.status for m in unchecked()} <= set(ORDER)
+    for installed in (True, False):
+        monkeypatch.setattr("damagenet.claims.labels.find_spec", lambda _, i=installed: i or None)
+        found = {m.standard: m for m in unchecked()}
+        assert found["SynthID"].status == "not-checkable"
+        assert ("C2PA" in found) is ("visible mark" in found) is not installed
+
+
+def with_segment(data, marker, body):
+    return data[:2] + b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body + data[2:]
 
 
 def with_text(data, key, text):
@@ -199,23 +256,6 @@ def with_chunk(kind, content):
     body = kind + content
     chunk = struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
     return data[:33] + chunk + data[33:]
-
-
-@pytest.mark.parametrize("mention", [b"", b"http://cv.iptc.org/.../trainedAlgorithmicMedia"])
-def test_c2pa_presence(mention):
-    boxes = b"JP\x00\x01\x00\x00\x00\x01....jumb....c2pa" + mention
-    jpeg = encoded()
-    segment = b"\xff\xeb" + struct.pack(">H", len(boxes) + 2) + boxes
-    webp = encoded("WEBP")
-    chunk = b"C2PA" + struct.pack("<I", len(boxes)) + boxes + b"\x00" * (len(boxes) % 2)
-    for data, carrier in (
-        (jpeg[:2] + segment + jpeg[2:], "JPEG APP11"),
-        (with_chunk(b"caBX", boxes), "PNG caBX"),
-        (webp + chunk, "WebP C2PA"),
-    ):
-        label = only(data)
-        assert (label.standard, label.carrier) == ("C2PA", carrier)
-        assert (label.status, label.ai) == ("present-unverified", True if mention else None)
 
 
 def test_hostile_xmp_is_reported_not_expanded():

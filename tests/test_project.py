@@ -76,7 +76,7 @@ def test_every_import_of_the_package_is_a_dependency():
     named = {Requirement(line).name.lower().replace("-", "_") for line in lines}
     known = {
         "cv2": "opencv_python_headless", "PIL": "pillow", "yaml": "pyyaml",
-        "sklearn": "scikit_learn", "skimage": "scikit_image",
+        "sklearn": "scikit_learn", "skimage": "scikit_image", "c2pa": "c2pa_python",
     }  # fmt: skip
     for path in MODULES:
         tops = {name.split(".")[0] for name in imported(path)} - {"damagenet"}
@@ -180,7 +180,7 @@ def test_every_module_has_its_tests():
         "groups": "products", "align": "compare", "metadata": "labels",
         "page": "review", "signals": "review", "aigc": "labels", "strict": "config",
         "handmade": "baselines", "learnt": "baselines", "plots_robustness": "plots",
-        "stages": "cli", "incoming": "images", "widgets_costs": "widgets",
+        "stages": "cli", "incoming": "images", "widgets_costs": "widgets", "statements": "labels",
     }  # fmt: skip
     for path in MODULES:
         if path.stem not in ("__init__", "__main__"):

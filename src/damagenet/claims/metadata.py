@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from damagenet import BadInput, images
 from damagenet.aigc import PNG, XMP_JPEG, jpeg_segments, png_chunks
@@ -23,6 +23,8 @@ MAX_BLOCKS = 200
 """Blocks of one file that are looked at."""
 MAX_TOTAL = 4_000_000
 """Bytes of all blocks together, C2PA aside; what comes later is reported and not read."""
+MAX_PREVIEW = 200_000
+"""Bytes of a preview picture in EXIF, which has 64 KB in a JPEG file."""
 MAX_PIECES = 100_000
 """Segments or chunks of one file, pixels included, that are walked through."""
 
@@ -75,11 +77,24 @@ def blocks(data: bytes) -> list[Block]:
     return result
 
 
-C2PA_CARRIERS = ("JPEG APP11", "PNG caBX", "WebP C2PA")
+C2PA_CARRIERS = ("JPEG APP11", "PNG caBX", "WebP C2PA", "HEIF C2PA", "TIFF C2PA")
+C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+"""The box that holds C2PA in files of the ISO base media format (C2PA 2.1, A.5.1)."""
+XMP_MORE = b"http://ns.adobe.com/xmp/extension/\x00"
+"""What does not fit into one JPEG segment follows in these (XMP specification, part 3, 1.1.3.1)."""
+EXIF_TEXTS = {
+    0x010E: "ImageDescription",
+    0x010F: "Make",
+    0x0110: "Model",
+    0x0131: "Software",
+    0x0132: "DateTime",
+    0x000B: "ProcessingSoftware",
+}
+PHOTO_TEXTS = {0x9003: "DateTimeOriginal", 0xA434: "LensModel"}
 
 
 def _jpeg(data: bytes) -> Iterator[Block]:
-    boxes = bytearray()
+    boxes, more = bytearray(), bytearray()
     for marker, start, stop in islice(jpeg_segments(data), MAX_PIECES):
         body = data[start + 4 : stop]
         if marker == 0xE1 and body.startswith(XMP_JPEG):
@@ -88,6 +103,12 @@ def _jpeg(data: bytes) -> Iterator[Block]:
             yield Block("EXIF", "", body)
         elif marker == 0xEB and body.startswith(b"JP"):
             boxes += body
+        elif marker == 0xE1 and body.startswith(XMP_MORE):
+            more += body[len(XMP_MORE) + 40 :]  # 32 of a digest, 4 of length, 4 of offset
+        elif marker == 0xFE:
+            yield Block("JPEG comment", "", body)
+    if more:
+        yield Block("XMP", "", bytes(more))
     if boxes:
         yield Block("JPEG APP11", "", bytes(boxes))
 
@@ -158,31 +179,70 @@ def _pillow(data: bytes) -> Iterator[Block]:
                 yield Block("EXIF", "", exif)
             elif tags:
                 yield from _tags(picture.getexif())
+            if isinstance(boxes := tags.get(0xCD41), bytes):
+                yield Block("TIFF C2PA", "", boxes)
+            yield from _boxes(data)
     except BadInput:  # no metadata to be had from it
         return
+
+
+def _boxes(data: bytes) -> Iterator[Block]:
+    """C2PA among the outer boxes of an AVIF or HEIF file."""
+    at = 0
+    for _ in range(MAX_PIECES if data[4:8] == b"ftyp" else 0):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        head = 8
+        if size == 1:
+            size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        stop = at + size if size else len(data)
+        if stop < at + head or stop > len(data):
+            return
+        if kind == b"uuid" and data[at + head : at + head + 16] == C2PA_BOX:
+            yield Block("HEIF C2PA", "", data[at + head + 16 : stop])
+        at = stop
 
 
 def _exif(body: bytes) -> list[Block]:
     try:
         exif = Image.Exif()
         exif.load(body)
-        return list(_tags(exif))
+        return [*_tags(exif), *_preview(exif, body[6:])]
     except images.DAMAGE as error:
         return [Block("EXIF", "", b"", f"cannot be parsed ({type(error).__name__})")]
 
 
 def _tags(exif: Image.Exif) -> Iterator[Block]:
-    for key, tag in (("Make", 0x010F), ("Model", 0x0110), ("Software", 0x0131)):
-        if (value := exif.get(tag)) is not None:
-            yield Block("EXIF", key, _text(value))
-    comment = exif.get_ifd(0x8769).get(0x9286) or exif.get(0x9286)
+    photo = exif.get_ifd(ExifTags.IFD.Exif)
+    for texts, table in ((EXIF_TEXTS, exif), (PHOTO_TEXTS, photo)):
+        for tag, key in texts.items():
+            if (value := table.get(tag)) is not None:
+                yield Block("EXIF", key, _text(value))
+    comment = photo.get(0x9286) or exif.get(0x9286)
     if comment is not None:
         yield Block("EXIF UserComment", "", _user_comment(comment))
 
 
+def _preview(exif: Image.Exif, body: bytes) -> Iterator[Block]:
+    """The preview picture (JPEG) in EXIF, as bytes of a file."""
+    table = exif.get_ifd(ExifTags.IFD.IFD1)
+    start, length = table.get(0x0201), table.get(0x0202)
+    if isinstance(start, int) and isinstance(length, int) and 0 < length <= MAX_PREVIEW:
+        yield Block("EXIF preview", "", body[start : start + length])
+
+
 def _text(value: object) -> bytes:
-    raw = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+    raw = value if isinstance(value, bytes) else _utf8(str(value))
     return raw.strip(b"\x00 \t\r\n")
+
+
+def _utf8(text: str) -> bytes:
+    """A field as UTF-8: Pillow reads all as Latin-1, and many writers put UTF-8 there."""
+    try:
+        raw = text.encode("latin-1")
+        raw.decode("utf-8")
+    except UnicodeError:
+        return text.encode("utf-8", "replace")
+    return raw
 
 
 def _user_comment(value: object) -> bytes:
