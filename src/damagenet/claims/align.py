@@ -47,11 +47,11 @@ class Evidence:
     mirrored: bool = False
 
 
-def shrunk(image: Array) -> Array:
-    """The picture `[h, w, 3]` with its long side at most `SIDE`."""
+def shrunk(image: Array, side: int = SIDE) -> Array:
+    """The picture `[h, w, 3]` with its long side at most `side` pixels."""
     import cv2
 
-    scale = SIDE / max(image.shape[:2])
+    scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
@@ -65,12 +65,12 @@ def grey(image: Array) -> Array:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _keypoints(image: Array) -> tuple[Points, Map]:
-    """SIFT positions `[n, 2]` and root-normalised descriptors `[n, 128]`."""
+def keypoints(image: Array, most: int = 3000) -> tuple[Points, Map]:
+    """SIFT positions `[n, 2]` and root-normalised descriptors `[n, 128]`, about `most` at most."""
     import cv2
 
     sift = cv2.SIFT_create(  # type: ignore[attr-defined] # missing from OpenCV's stubs
-        nfeatures=3000, contrastThreshold=0.02
+        nfeatures=most, contrastThreshold=0.02
     )
     found, descriptors = sift.detectAndCompute(grey(image), None)
     if descriptors is None or len(found) == 0:
@@ -97,11 +97,11 @@ def _matches(a: tuple[Points, Map], b: tuple[Points, Map]) -> tuple[Points, Poin
 
 def register(claim: Array, listing: Array) -> tuple[Evidence, Matrix | None]:
     """Geometry that maps listing pixels to claim pixels, as a 2x3 affine matrix or None."""
-    ours, theirs = _keypoints(claim), _keypoints(listing)
+    ours, theirs = keypoints(claim), keypoints(listing)
     count = min(len(ours[0]), len(theirs[0]))
     best, matrix = _geometry(ours, theirs, count)
     if best.inliers < 2 * MIN_INLIERS:
-        flipped = _keypoints(np.ascontiguousarray(listing[:, ::-1]))
+        flipped = keypoints(np.ascontiguousarray(listing[:, ::-1]))
         other, other_matrix = _geometry(ours, flipped, count, mirrored=True)
         if other.inliers > max(best.inliers, MIN_INLIERS):
             return other, other_matrix
