@@ -102,7 +102,7 @@ def _unit(values: Map) -> Map:
 
 
 @cache
-def _centres() -> Map:
+def centres() -> Map:
     """Typical upper and lower halves of details, float32 `[2, 256, 64]`; `scripts/train_words.py`."""
     path = Path(__file__).parent / "weights" / "words.npy"
     return np.load(path, allow_pickle=False).astype(np.float32) / 512
@@ -121,7 +121,7 @@ def _words(image: Array, nearest: int) -> Words:
         np.argsort(
             (half * half).sum(axis=1) - 2 * details[:, i] @ half.T, axis=1, kind="stable"
         )[:, :nearest]
-        for i, half in enumerate(_centres())
+        for i, half in enumerate(centres())
     )  # fmt: skip
     pairs = upper[:, :, None] * 256 + lower[:, None, :]
     return np.unique(pairs.astype(np.uint16))
