@@ -95,9 +95,10 @@ class Catalogue:
         if not self.paths or k < 1:
             return []
         score = np.zeros(len(self.paths), np.float32)
-        for ranked in (*self._whole(asked, 2 * k), *self._parts(asked, 2 * k)):
-            # Whoever leads one of the lists comes first, then whoever stands high in several.
-            score[ranked] += 1 / np.arange(1, len(ranked) + 1, dtype=np.float32)
+        lists = [(1, ranked) for ranked in self._whole(asked, 2 * k)]
+        lists += [(2, ranked) for ranked in self._parts(asked, 2 * k)]  # words are surest
+        for weight, ranked in lists:  # leading one list counts more than standing low in several
+            score[ranked] += weight / np.arange(1, len(ranked) + 1, dtype=np.float32)
         order = np.argsort(-score, kind="stable")[:k]
         return [int(i) for i in order if score[i] > 0]
 
