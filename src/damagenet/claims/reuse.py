@@ -39,6 +39,10 @@ MIN_SHARE = 0.85
 """Of the textured places of a piece that must agree."""
 CLOSE = 0.85
 """Correlation of fine detail from which a place agrees."""
+TYPICAL = 0.95
+"""Median correlation over a pasted piece; a print photographed twice stays below."""
+MAX_SHAPE = 0.025
+"""How far turning and scaling alone may miss the geometry; a second photo adds perspective."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,10 @@ def _piece(
     places = int(inside.sum())
     share = float((inside & agrees).sum() / max(1, places))
     if places < MIN_PLACES or share < MIN_SHARE:
+        return Reuse(path, "unsure", 0.0, count, round(share, 3), mirrored)
+    typical = float(np.median(correlation[inside]))
+    large, little = np.linalg.svd(matrix[:2, :2], compute_uv=False)
+    if typical < TYPICAL or large / little - 1 > MAX_SHAPE:
         return Reuse(path, "unsure", 0.0, count, round(share, 3), mirrored)
     strength = min(1.0, 0.5 + 0.25 * count / 40 + 0.25 * places / 150)
     area = _pixels(_filled(agrees), ours.shape[:2])
