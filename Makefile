@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 DAMAGENET := $(BIN)/damagenet
-EXTRAS := backbone,decoders,export,heif,inpaint,notebooks,serving,dev
+EXTRAS := backbone,catalogue,decoders,export,heif,inpaint,notebooks,serving,dev
 DEMO := runs/demo
 CONFIG ?= configs/reproduce.yaml
 

@@ -104,8 +104,10 @@ class Catalogue:
 
     def _whole(self, asked: list[Description], k: int) -> Iterator[NDArray[np.intp]]:
         """By layout and by hash, whichever way the picture is turned."""
-        from usearch.index import MetricKind, search
-
+        try:
+            from usearch.index import MetricKind, search
+        except ImportError:
+            raise BadInput("searching needs usearch: pip install 'damagenet[catalogue]'") from None
         layouts = np.stack([q.layout for q in asked]).astype(np.float16)
         bits = np.stack([q.bits for q in asked])
         for stored, mine, metric in (
