@@ -4,8 +4,9 @@
 
 Reads the product photos below `$DAMAGENET_DATA` (see data/README.md) and, for second views of one
 product, the project's renderings. Each pair is one line of `rows.jsonl` in `--out`; a run that was
-stopped goes on where it was, after a change of the code begin with an empty `--out`. Products decide the half (`crc32 % 2`): thresholds of `exposure` were
-chosen on half 0, half 1 is the measurement. Other questions report both halves.
+stopped goes on where it was, after a change of the code begin with an empty `--out`. Products decide
+the half (`crc32 % 2`): thresholds of `exposure` were chosen on half 0, half 1 is the measurement.
+Other questions report both halves.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Photos:
     """The photos at hand, by source, in an order that has nothing to do with their names."""
 
     def __init__(self, data: Path, samples: Path) -> None:
+        """Find the photos."""
         names = ("clothing_dataset", "vendure_npm", "dreambooth", "grocery_store")
         self.of = {
             name: sorted((data / "products" / name).rglob("*.jpg"), key=lambda p: crc(p.name))
@@ -65,6 +67,7 @@ class Photos:
         }
 
     def group(self, path: Path) -> str:
+        """One sender, or one object."""
         return self.sender.get(path) or path.stem.rsplit("_", 1)[0]
 
     def claims(self) -> list[Path]:
@@ -94,6 +97,7 @@ class Photos:
             yield "one camera stand", a, b
 
     def unrelated(self, count: int) -> Iterator[tuple[Path, Path]]:
+        """Photos of different groups."""
         mixed = sorted(self.claims(), key=lambda p: crc(p.name[::-1]))
         pairs = ((a, b) for a, b in itertools.pairwise(mixed) if self.group(a) != self.group(b))
         return itertools.islice(pairs, count)
@@ -223,14 +227,14 @@ def damages(photos: Photos) -> Iterator[Job]:
             a, (mask,) = made.sent(a, [mask], rng, chain)
             b, _ = made.sent(b, [], rng, chain)
             found = same_damage(a, mask, b)
-            return {"kind": kind, "chain": chain, "finding": found.finding,
-                    "damage": found.damage, "around": found.around, "differs": found.differs}  # fmt: skip
+            numbers = {k: getattr(found, k) for k in ("damage", "around", "differs")}
+            return {"kind": kind, "chain": chain, "finding": found.finding} | numbers
 
         yield f"damage|{path.name}", pair
 
 
 def reuses(photos: Photos) -> Iterator[Job]:
-    """A claim against an earlier claim: the photo again, its damage on another photo, or neither?"""
+    """A claim against an earlier one: the photo again, its damage on another, or neither?"""
     files = photos.claims()
     for number, path in enumerate(files):
 

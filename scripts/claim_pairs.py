@@ -1,4 +1,4 @@
-"""Pairs with a known answer for scripts/bench_compare.py: damage drawn, pieces pasted, views taken."""
+"""Claims with a known answer for scripts/bench_compare.py: drawn, pasted, seen anew, sent."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def cropped(
 def pasted(
     source: Array, mask: Mask, target: Array, rng: np.random.Generator
 ) -> tuple[Array, Mask]:
-    """The damage of one photo, with what surrounds it, on another photo: turned, scaled, blended."""
+    """The damage of one photo, with its surroundings, on another: turned, scaled, blended."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     centre = (columns.mean(), rows.mean())
     side = max(np.ptp(rows), np.ptp(columns), 48) * 1.3

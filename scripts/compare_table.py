@@ -53,7 +53,8 @@ def _find(rows: pd.DataFrame) -> str:
     text += _by_chain(rows, rows["five"].astype(float))
     times = rows[["describe", "search"]].quantile([0.5, 0.99]) * 1000
     for name in ("search", "describe"):
-        text += f"| time to {name}, ms | median {times[name][0.5]:.0f}, 99 % {times[name][0.99]:.0f} |\n"
+        median, most = (f"{times[name][q]:.0f}" for q in (0.5, 0.99))
+        text += f"| time to {name}, ms | median {median}, 99 % {most} |\n"
     return text
 
 

@@ -198,10 +198,12 @@ def find(args: argparse.Namespace) -> int:
             failed += 1
             continue
         if args.catalogue:
-            matches = [(m.path, m.comparison) for m in find(claim, shelf)]
+            told = [
+                (m.path, m.comparison.finding, m.comparison.strength) for m in find(claim, shelf)
+            ]
         else:
-            matches = [(r.path, r) for r in reused(claim, shelf)]
-        record = [{"path": p, "finding": m.finding, "strength": m.strength} for p, m in matches]
+            told = [(r.path, r.finding, r.strength) for r in reused(claim, shelf)]
+        record = [dict(zip(("path", "finding", "strength"), t, strict=True)) for t in told]
         print(json.dumps({"path": str(path), "found": record}, ensure_ascii=False), flush=True)
     return 1 if failed else 0
 

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from damagenet.claims.compare import Comparison, compare
 from damagenet.claims.describe import LAYOUT, Description, centres, describe, queries
 from damagenet.images import Array
 from damagenet.incoming import shown
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 FORMAT = 1
 SAVE_EVERY = 60.0
@@ -69,7 +72,7 @@ class Catalogue:
     counts: NDArray[np.int32]
 
     @cached_property
-    def _weights(self) -> Any:
+    def _weights(self) -> csr_array:
         """Sparse `[VOCABULARY, n]`: rare words weigh more, pictures of many words less."""
         from scipy.sparse import csr_array
 
@@ -105,7 +108,8 @@ class Catalogue:
     def _whole(self, asked: list[Description], k: int) -> Iterator[NDArray[np.intp]]:
         """By layout and by hash, whichever way the picture is turned."""
         try:
-            from usearch.index import MetricKind, search
+            from usearch.compiled import MetricKind
+            from usearch.index import search
         except ImportError:
             raise BadInput("searching needs usearch: pip install 'damagenet[catalogue]'") from None
         layouts = np.stack([q.layout for q in asked]).astype(np.float16)
@@ -247,7 +251,7 @@ _SHAPES = {
 
 def _version() -> str:
     """Of the format and of the words, which mean nothing in another vocabulary."""
-    return f"{FORMAT} {zlib.crc32(np.ascontiguousarray(centres())):08x}"
+    return f"{FORMAT} {zlib.crc32(centres().tobytes()):08x}"
 
 
 def load(path: str | Path) -> Catalogue:

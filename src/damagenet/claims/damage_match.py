@@ -2,9 +2,9 @@
 
 The surroundings of the damage are registered from photo to photo; then the damage must lie there
 as well. Two pictures made by a generator rarely agree on the course of a crack. What cannot be
-decided: places seen too obliquely or too plain to register, and deep or folded damage, which changes
-its outline with the view. A copy of the first photo agrees, too: ask `compare` whether the second
-is another exposure at all.
+decided: places seen too obliquely or too plain to register, and deep or folded damage, which
+changes its outline with the view. A copy of the first photo agrees, too: ask `compare` whether the
+second is another exposure at all.
 """
 
 from __future__ import annotations

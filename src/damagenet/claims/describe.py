@@ -103,7 +103,10 @@ def _unit(values: Map) -> Map:
 
 @cache
 def centres() -> Map:
-    """Typical upper and lower halves of details, float32 `[2, 256, 64]`; `scripts/train_words.py`."""
+    """Typical upper and lower halves of details, float32 `[2, 256, 64]`.
+
+    Learnt by `scripts/train_words.py`.
+    """
     path = Path(__file__).parent / "weights" / "words.npy"
     return np.load(path, allow_pickle=False).astype(np.float32) / 512
 
