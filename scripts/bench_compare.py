@@ -4,14 +4,15 @@
 
 Reads the product photos below `$DAMAGENET_DATA` (see data/README.md) and, for second views of one
 product, the project's renderings. Each pair is one line of `rows.jsonl` in `--out`; a run that was
-stopped goes on where it was, after a change of the code begin with an empty `--out`. Products decide
-the half (`crc32 % 2`): thresholds of `exposure` were chosen on half 0, half 1 is the measurement.
-Other questions report both halves.
+stopped goes on where it was, after a change of the code begin with an empty `--out`. Products
+decide the half (`crc32 % 2`): thresholds of `exposure` were chosen on half 0, half 1 is the
+measurement. Other questions report both halves.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -292,7 +293,7 @@ def main() -> None:
     }  # fmt: skip
     jobs = [(q, *job) for q in args.only.split(",") for job in makers[q]()]
     # In an order that has nothing to do with the answer: what was measured so far is a fair sample.
-    jobs.sort(key=lambda job: crc(f"{job[0]} {job[1]}"))
+    jobs.sort(key=lambda job: hashlib.sha256(f"{job[0]} {job[1]}".encode()).digest())
     store, end = args.out / "rows.jsonl", time.monotonic() + 60 * args.minutes
     lines = store.read_text().splitlines() if store.exists() else []
     known = {(row["question"], row["id"]): row for row in map(json.loads, lines)}
@@ -306,8 +307,8 @@ def main() -> None:
             file.write(json.dumps(row) + "\n")
             file.flush()
             known[question, name] = row
-    text = table(pd.DataFrame([known[job[:2]] for job in jobs if job[:2] in known]))
-    text = f"{len(known)} of {len(jobs)} pairs measured.\n\n{text}"
+    rows = [known[job[:2]] for job in jobs if job[:2] in known]
+    text = f"{len(rows)} of {len(jobs)} pairs measured.\n\n{table(pd.DataFrame(rows))}"
     print(text)
     if args.docs:
         before, _, rest = args.docs.read_text(encoding="utf-8").partition("<!-- table -->\n")

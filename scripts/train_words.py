@@ -4,7 +4,8 @@
 
 Typical upper and lower halves of local details, 256 each, by k-means over pictures that may be
 used for anything; 33 KB. The packaged words come from the 536 photos of clothing_dataset (CC0) and
-the project's own renderings. A catalogue belongs to the words it was made with: build it again after.
+the project's own renderings. A catalogue belongs to the words it was
+made with: build it again after.
 """
 
 from __future__ import annotations
