@@ -128,7 +128,8 @@ def _judged(ours: Array, theirs: Array, mask: Mask, near: Mask, count: int) -> D
         reason = "The damage follows the same course in both photos."
         return DamageMatch("same_pattern", round(0.5 + 0.5 * damage, 3), reason, *numbers)
     seen = off.sum() >= MIN_PLACES and around >= 0.6
-    if seen and (differs >= 0.4 or damage <= around - 0.4):
+    # Colour alone never says 'another': light and filters change it, detail they leave.
+    if seen and (damage <= around - 0.4 or (differs >= 0.4 and damage <= 0.8)):
         reason = "The place is the same in both photos, but the damage there is not."
         return DamageMatch("another_pattern", round(0.5 + 0.5 * around, 3), reason, *numbers)
     reason = "The place of the damage is too plain, too soft or seen too differently to tell."
