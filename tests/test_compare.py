@@ -75,6 +75,18 @@ def test_a_mirrored_copy_is_the_same_exposure():
     assert found.finding == "same_exposure" and found.evidence.mirrored
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_listing_in_another_orientation_is_found(turns, mirrored):
+    listing = sample("coffee.png")
+    claim, mask = damaged(listing)
+    claim, mask = (np.rot90(a[:, ::-1] if mirrored else a, turns) for a in (claim, mask))
+    found = compare(sent(np.ascontiguousarray(claim)), listing)
+    assert found.finding == "same_exposure" and found.evidence.mirrored == mirrored
+    changed = found.changed > 0.5
+    assert (changed & mask).sum() / changed.sum() > 0.8
+
+
 @pytest.mark.parametrize("name", ["coffee.png", "chelsea.png", "rocket.jpg"])
 def test_an_unchanged_copy_shows_no_damage_sized_change(name):
     listing = sample(name)
@@ -85,7 +97,7 @@ def test_an_unchanged_copy_shows_no_damage_sized_change(name):
 
 def test_two_exposures_of_one_thing_are_the_same_object():
     found = compare(sample("motorcycle_left.png"), sample("motorcycle_right.png"))
-    assert found.finding == "same_object", found
+    assert found.finding == "same_object" and not found.flat, found
     assert found.changed is None and found.aligned is None
 
 
@@ -97,7 +109,8 @@ def test_a_photo_from_another_viewpoint_is_not_the_same_exposure():
     turned = cv2.warpPerspective(
         coffee, cv2.getPerspectiveTransform(corners, seen), (width, height), borderValue=(90,) * 3
     )
-    assert compare(sent(turned), coffee).finding == "same_object"
+    found = compare(sent(turned), coffee)
+    assert found.finding == "same_object" and found.flat and found.changed is None
 
 
 @pytest.mark.parametrize(

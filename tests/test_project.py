@@ -177,7 +177,7 @@ def test_every_module_has_its_tests():
         "strokes": "damage", "spot": "damage", "foreground": "damage", "layer": "damage",
         "raster": "damage", "board": "stiff", "autoencoder": "decoders", "shot": "doctor",
         "edits": "doctor", "duplicates": "audit", "contact_sheet": "card",
-        "groups": "products", "align": "compare", "metadata": "labels",
+        "groups": "products", "align": "compare", "describe": "catalogue", "metadata": "labels",
         "page": "review", "signals": "review", "aigc": "labels", "strict": "config",
         "handmade": "baselines", "learnt": "baselines", "plots_robustness": "plots",
         "stages": "cli", "incoming": "images", "widgets_costs": "widgets", "statements": "labels",

@@ -162,6 +162,23 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, required=True, metavar="FILE", help="report.html")
 
     one = stage(
+        "catalogue", "Describe pictures so that claims are found among them -> one file",
+        "shop/ --out shop.safetensors      # again: adds new pictures, drops those gone",
+    )  # fmt: skip
+    one.add_argument("folders", nargs="+", metavar="DIR", help="folders, files or globs")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE")
+    one.add_argument("--workers", type=_count, default=2, metavar="N")
+
+    one = stage(
+        "find", "Find a claim's listing photo, or what it repeats of earlier claims",
+        "claim.jpg --catalogue shop.safetensors", "claim.jpg --earlier claims.safetensors",
+    )  # fmt: skip
+    one.add_argument("photos", nargs="+", metavar="PHOTO", help="files, folders or globs")
+    where = one.add_mutually_exclusive_group(required=True)
+    where.add_argument("--catalogue", type=Path, metavar="FILE", help="of listing photos")
+    where.add_argument("--earlier", type=Path, metavar="FILE", help="of earlier claims' photos")
+
+    one = stage(
         "inspect", "Print what a model says of itself: promises, results, origin, hashes",
         "runs/demo/detector.onnx", "--json > detector.json",
     )  # fmt: skip

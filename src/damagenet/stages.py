@@ -217,6 +217,41 @@ def review(args: argparse.Namespace) -> int:
     return 0
 
 
+def catalogue(args: argparse.Namespace) -> int:
+    """Describe pictures for searching."""
+    from damagenet.claims.catalogue import build
+
+    made, refused = build(args.folders, args.out, args.workers)
+    for item in refused:
+        print(f"refused {shown(item.path)}: {shown(item.reason)}", file=sys.stderr)
+    print(f"{args.out}: {len(made.paths)} pictures; {len(refused)} refused")
+    return 1 if refused else 0
+
+
+def find(args: argparse.Namespace) -> int:
+    """Find claims in a catalogue; one JSON object a line."""
+    from damagenet.claims.catalogue import find, load
+    from damagenet.claims.reuse import reused
+
+    shelf, failed = load(args.catalogue or args.earlier), 0
+    for path in images.files_in(args.photos):
+        try:
+            claim = images.read(path)
+        except BadInput as error:
+            print(json.dumps({"path": str(path), "error": str(error)}, ensure_ascii=False))
+            failed += 1
+            continue
+        if args.catalogue:
+            told = [
+                (m.path, m.comparison.finding, m.comparison.strength) for m in find(claim, shelf)
+            ]
+        else:
+            told = [(r.path, r.finding, r.strength) for r in reused(claim, shelf)]
+        record = [dict(zip(("path", "finding", "strength"), t, strict=True)) for t in told]
+        print(json.dumps({"path": str(path), "found": record}, ensure_ascii=False), flush=True)
+    return 1 if failed else 0
+
+
 def inspect(args: argparse.Namespace) -> int:
     """Print what a model says of itself."""
     from damagenet.claims.inspect import inspect as stage
@@ -241,6 +276,8 @@ STAGES = {
         export,
         predict,
         review,
+        catalogue,
+        find,
         inspect,
     )
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ SIDE = 1024
 """Pictures are compared with their long side at most this many pixels."""
 MIN_INLIERS = 15
 """Matches that agree on one geometry, from which two pictures show the same object."""
+MIN_AFFINE = 0.88
+"""Share of the matches that fit without perspective in one exposure."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ class Evidence:
     mirrored: bool = False
 
 
-def shrunk(image: Array) -> Array:
-    """The picture `[h, w, 3]` with its long side at most `SIDE`."""
+def shrunk(image: Array, side: int = SIDE) -> Array:
+    """The picture `[h, w, 3]` with its long side at most `side` pixels."""
     import cv2
 
-    scale = SIDE / max(image.shape[:2])
+    scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
@@ -65,12 +67,12 @@ def grey(image: Array) -> Array:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _keypoints(image: Array) -> tuple[Points, Map]:
-    """SIFT positions `[n, 2]` and root-normalised descriptors `[n, 128]`."""
+def keypoints(image: Array, most: int = 3000) -> tuple[Points, Map]:
+    """SIFT positions `[n, 2]` and root-normalised descriptors `[n, 128]`, about `most` at most."""
     import cv2
 
     sift = cv2.SIFT_create(  # type: ignore[attr-defined] # missing from OpenCV's stubs
-        nfeatures=3000, contrastThreshold=0.02
+        nfeatures=most, contrastThreshold=0.02
     )
     found, descriptors = sift.detectAndCompute(grey(image), None)
     if descriptors is None or len(found) == 0:
@@ -79,7 +81,7 @@ def _keypoints(image: Array) -> tuple[Points, Map]:
     return np.array([k.pt for k in found], np.float32), np.sqrt(descriptors / total)
 
 
-def _matches(a: tuple[Points, Map], b: tuple[Points, Map]) -> tuple[Points, Points]:
+def matches(a: tuple[Points, Map], b: tuple[Points, Map]) -> tuple[Points, Points]:
     """Positions in `a` and `b` of descriptors that match clearly better than the runner-up."""
     import cv2
 
@@ -96,12 +98,16 @@ def _matches(a: tuple[Points, Map], b: tuple[Points, Map]) -> tuple[Points, Poin
 
 
 def register(claim: Array, listing: Array) -> tuple[Evidence, Matrix | None]:
-    """Geometry that maps listing pixels to claim pixels, as a 2x3 affine matrix or None."""
-    ours, theirs = _keypoints(claim), _keypoints(listing)
+    """Geometry that maps listing pixels to claim pixels, as a 3x3 matrix or None.
+
+    An affine map where it explains nearly all matches (`MIN_AFFINE`), as it holds still better
+    than a homography; else the homography, which the photo of a screen needs.
+    """
+    ours, theirs = keypoints(claim), keypoints(listing)
     count = min(len(ours[0]), len(theirs[0]))
     best, matrix = _geometry(ours, theirs, count)
     if best.inliers < 2 * MIN_INLIERS:
-        flipped = _keypoints(np.ascontiguousarray(listing[:, ::-1]))
+        flipped = keypoints(np.ascontiguousarray(listing[:, ::-1]))
         other, other_matrix = _geometry(ours, flipped, count, mirrored=True)
         if other.inliers > max(best.inliers, MIN_INLIERS):
             return other, other_matrix
@@ -113,10 +119,10 @@ def _geometry(
 ) -> tuple[Evidence, Matrix | None]:
     import cv2
 
-    left, right = _matches(ours, theirs)
+    left, right = matches(ours, theirs)
     if len(left) < 8:
         return Evidence(count, mirrored=mirrored), None
-    _, inside = cv2.findHomography(right, left, cv2.USAC_MAGSAC, 3.0, maxIters=5000)
+    homography, inside = cv2.findHomography(right, left, cv2.USAC_MAGSAC, 3.0, maxIters=5000)
     inside = np.zeros(len(left), bool) if inside is None else inside.ravel().astype(bool)
     inliers = int(inside.sum())
     if inliers < 6:
@@ -129,21 +135,34 @@ def _geometry(
     large, little = np.linalg.svd(matrix[:, :2], compute_uv=False)
     if np.linalg.det(matrix[:, :2]) <= 0 or little < 0.05 or large > 20:
         return Evidence(count, inliers, mirrored=mirrored), None
-    shape = float(large / little - 1)
-    return Evidence(count, inliers, float(fits.mean()), shape, mirrored=mirrored), matrix
+    evidence = Evidence(count, inliers, float(fits.mean()), float(large / little - 1))
+    evidence = replace(evidence, mirrored=mirrored)
+    if evidence.affine >= MIN_AFFINE:
+        return evidence, np.vstack([matrix, [0, 0, 1]])
+    return evidence, homography if _upright(homography, right[inside]) else None
+
+
+def _upright(matrix: Matrix, points: Points) -> bool:
+    """Whether a homography keeps points, and what surrounds them, on one side of the horizon."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    corners = np.array([low, [high[0], low[1]], high, [low[0], high[1]]], np.float64)
+    depth = np.c_[corners, np.ones(4)] @ matrix[2]
+    return bool(depth.min() > 0.2 * depth.max() and np.linalg.det(matrix[:2, :2]) > 0)
 
 
 def warped(listing: Array, matrix: Matrix, shape: tuple[int, int]) -> tuple[Array, Mask]:
-    """The listing in claim pixels, and where it covers the claim."""
+    """The listing in claim pixels by a 3x3 matrix, and where it covers the claim."""
     import cv2
 
     height, width = shape
-    scale = float(np.sqrt(np.linalg.det(matrix[:, :2])))
+    rows, columns = listing.shape[:2]
+    centre = np.array([columns / 2, rows / 2, 1])
+    scale = float(np.sqrt(max(np.linalg.det(matrix), 0) / max(centre @ matrix[2], 1e-6) ** 3))
     if scale < 0.8:  # blur before shrinking, or fine detail aliases
         listing = np.asarray(cv2.GaussianBlur(listing, (0, 0), 0.5 / scale), np.uint8)
-    moved = cv2.warpAffine(listing, matrix, (width, height), flags=cv2.INTER_CUBIC)
+    moved = cv2.warpPerspective(listing, matrix, (width, height), flags=cv2.INTER_CUBIC)
     ones = np.full(listing.shape[:2], 255, np.uint8)
-    covered = cv2.warpAffine(ones, matrix, (width, height), flags=cv2.INTER_NEAREST) > 0
+    covered = cv2.warpPerspective(ones, matrix, (width, height), flags=cv2.INTER_NEAREST) > 0
     covered = cv2.erode(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     return np.asarray(moved, np.uint8), covered
 
@@ -170,3 +189,63 @@ def fit_colours(source: Array, target: Array, inside: Mask) -> Array:
     flat = np.c_[source.reshape(-1, 3) / 255.0, np.ones(source.shape[0] * source.shape[1])]
     fitted = np.rint(flat @ mix * 255).reshape(source.shape)
     return np.asarray(np.clip(fitted, 0, 255), np.uint8)
+
+
+def refined(ours: Array, theirs: Array, inside: Mask) -> Matrix:
+    """Sub-pixel correction of a rough alignment, as a 3x3 matrix from `theirs` to `ours`.
+
+    Maximises the correlation of fine detail (Evangelidis and Psarakis 2008, ECC); the identity
+    where that does not converge or runs away by more than 3 pixels at a corner.
+    """
+    import cv2
+
+    identity = np.eye(3)
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    if len(rows) < 24 or len(columns) < 24:
+        return identity
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    until = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-4)
+    try:
+        _, found = cv2.findTransformECC(
+            detail(ours[box]), detail(theirs[box]), np.eye(2, 3, dtype=np.float32),
+            cv2.MOTION_AFFINE, until, inside[box].astype(np.uint8), 3,
+        )  # fmt: skip
+    except cv2.error:  # no detail, or no overlap left
+        return identity
+    height, width = inside[box].shape
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
+    if np.abs(corners @ (found - identity[:2]).T).max() > 3:
+        return identity
+    # `found` maps points of the box in `ours` to `theirs`; wanted is the way back, in the picture.
+    shift = np.array([[1, 0, columns[0]], [0, 1, rows[0]], [0, 0, 1]], np.float64)
+    back = np.linalg.inv(np.vstack([found, [0, 0, 1]]))
+    return np.asarray(shift @ back @ np.linalg.inv(shift))
+
+
+def detail(image: Array) -> Map:
+    """Fine detail that survives recompression: structure of about 3 to 18 pixels, `[h, w]`."""
+    import cv2
+
+    luma = grey(image).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(luma, (0, 0), 1.5) - cv2.GaussianBlur(luma, (0, 0), 6.0))
+
+
+EVERY = 8
+"""Pixels between places."""
+
+
+def agreement(ours: Array, theirs: Array, inside: Mask) -> tuple[Mask, Map]:
+    """Compare the fine detail of aligned pictures `[h, w, 3]`, place by place.
+
+    Returns:
+        Where both have texture stronger than codec noise, and the correlation there, each
+        `[(h - 1) // EVERY, (w - 1) // EVERY]`.
+    """
+    import cv2
+
+    a, b = detail(ours), detail(theirs)
+    window, every = (25, 25), (slice(EVERY, None, EVERY), slice(EVERY, None, EVERY))
+    power = [np.maximum(cv2.blur(v * v, window)[every], 1e-3) for v in (a, b)]
+    typical = np.sqrt(power[0] * power[1])
+    correlation = np.asarray(cv2.blur(a * b, window)[every] / typical, np.float32)
+    return np.asarray(inside[every] & (typical > 9.0)), correlation

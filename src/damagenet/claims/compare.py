@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damagenet.claims.align import (
+    MIN_AFFINE,
     MIN_INLIERS,
     Evidence,
     Mask,
+    agreement,
     fit_colours,
     grey,
     register,
@@ -30,12 +32,12 @@ MIN_KEYPOINTS = 60
 """Fewer in either picture is too little texture to say 'different'."""
 CHANCE = 6
 """Matches that unrelated pictures reach by chance; a few more leave the case open."""
-MIN_AFFINE = 0.88
-"""Share of the matches that fit without perspective in one exposure."""
 MIN_PLACES = 30
 """Textured places below which fine detail says nothing."""
 MIN_AGREEMENT = 0.5
 """Share of the textured places whose fine detail must correlate in one exposure."""
+MIN_ON_SCREEN = 0.65
+"""The same for one plane seen in perspective, such as a screen that shows the listing."""
 MAX_RESIDUAL = 15.0
 """Grey levels; median difference of one exposure after recompression."""
 
@@ -53,6 +55,9 @@ class Comparison:
             listing; only for the same exposure.
         aligned: The listing in claim pixels, uint8 `[height, width, 3]`, black outside; only
             for the same exposure.
+        flat: A plane in perspective explains all common detail. That is a photo of a screen or
+            print with the listing photo on it, or an honest photo of something flat, such as a
+            book: pixels cannot tell, so the finding stays 'same_object'.
         evidence: The numbers behind the finding.
     """
 
@@ -63,6 +68,7 @@ class Comparison:
     changed: Map | None = field(repr=False, compare=False)
     aligned: Array | None = field(repr=False, compare=False)
     evidence: Evidence
+    flat: bool = False
 
 
 def compare(claim: Array, listing: Array) -> Comparison:
@@ -85,13 +91,11 @@ def compare(claim: Array, listing: Array) -> Comparison:
 def _decided(evidence: Evidence, changed: Map | None, aligned: Array | None) -> Comparison:
     """Turn the evidence into a finding; the rule in one place."""
     e = evidence
-    same = (
-        e.inliers >= MIN_INLIERS
-        and e.affine >= MIN_AFFINE
-        and e.textured >= MIN_PLACES
-        and e.agreement >= MIN_AGREEMENT
-        and e.residual <= MAX_RESIDUAL
+    aligned_well = (
+        e.inliers >= MIN_INLIERS and e.textured >= MIN_PLACES and e.residual <= MAX_RESIDUAL
     )
+    same = aligned_well and e.affine >= MIN_AFFINE and e.agreement >= MIN_AGREEMENT
+    flat = aligned_well and e.affine < MIN_AFFINE and e.agreement >= MIN_ON_SCREEN
     if same:
         finding = "same_exposure"
         strength = min(1.0, 0.5 + 0.5 * (e.agreement - MIN_AGREEMENT) / (1 - MIN_AGREEMENT))
@@ -104,27 +108,15 @@ def _decided(evidence: Evidence, changed: Map | None, aligned: Array | None) -> 
     if not same:
         changed = aligned = None
     return Comparison(
-        finding, round(strength, 3), e.inliers, round(e.residual, 2), changed, aligned, e
+        finding, round(strength, 3), e.inliers, round(e.residual, 2), changed, aligned, e, flat
     )
-
-
-def _band(grey: Map) -> Map:
-    """Fine detail that survives recompression: structure of about 3 to 18 pixels."""
-    import cv2
-
-    return np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.5) - cv2.GaussianBlur(grey, (0, 0), 6.0))
 
 
 def _judge(evidence: Evidence, claim: Array, listing: Array, covered: Mask) -> tuple[Evidence, Map]:
     """Compare aligned pictures place by place; adds to the evidence and maps what changed."""
     import cv2
 
-    ours, theirs = (_band(grey(p).astype(np.float32)) for p in (claim, listing))
-    window, every = (25, 25), (slice(8, None, 8), slice(8, None, 8))
-    power = [np.maximum(cv2.blur(b * b, window)[every], 1e-3) for b in (ours, theirs)]
-    typical = np.sqrt(power[0] * power[1])
-    correlation = cv2.blur(ours * theirs, window)[every] / typical
-    textured = covered[every] & (typical > 9.0)  # stronger than codec noise, in both pictures
+    textured, correlation = agreement(claim, listing, covered)
     soft = [cv2.GaussianBlur(p, (0, 0), 1.0).astype(np.float32) for p in (claim, listing)]
     difference = np.abs(soft[0] - soft[1]).max(axis=2)
     places = int(textured.sum())
