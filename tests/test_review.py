@@ -13,7 +13,7 @@ from damagenet import BadInput, images
 from damagenet.aigc import label_bytes
 from damagenet.claims import Detector, Label
 from damagenet.claims.review import review
-from damagenet.claims.signals import highest, label_signal
+from damagenet.claims.signals import Photo, highest, label_signal
 
 EVIL = "<script>alert(1)</script>\"'&amp;"
 
@@ -267,12 +267,12 @@ def test_evidence_never_lowers_the_verdict():
         label(True),
     ]
     order = ["pass", "review", "flag"]
-    verdicts = [label_signal([m]).verdict for m in labels]
+    verdicts = [label_signal([Photo("a", 1, labels=[m])]).verdict for m in labels]
     assert verdicts == ["pass", "pass", "review", "review", "review", "flag", "flag"]
     for i in range(2 ** len(labels)):
         chosen = [m for k, m in enumerate(labels) if i >> k & 1]
         single = [verdicts[k] for k in range(len(labels)) if i >> k & 1]
-        assert label_signal(chosen).verdict == highest([*single, "pass"])
+        assert label_signal([Photo("a", 1, labels=chosen)]).verdict == highest([*single, "pass"])
     assert [highest(order[: i + 1]) for i in range(3)] == order
 
 
