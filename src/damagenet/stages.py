@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import json
 import sys
@@ -163,14 +164,33 @@ def predict(args: argparse.Namespace) -> int:
 
 
 def review(args: argparse.Namespace) -> int:
-    """Write an evidence report."""
+    """Write an evidence report, or those of a whole table."""
     from damagenet.claims import Detector
     from damagenet.claims.review import review as stage
 
+    if args.claims:
+        return _review_all(args)
     photos = images.files_in(args.photos)
-    report = stage(photos, args.listing, Detector(args.model, recheck=args.recheck), args.out)
+    detector = Detector(args.model, recheck=args.recheck)
+    report = stage(photos, args.listing, detector, args.out, language=args.lang)
     print(f"{report['verdict']}: {args.out} and {args.out.with_suffix('.json')}")
     return 0
+
+
+def _review_all(args: argparse.Namespace) -> int:
+    from damagenet.claims import Detector, queue
+
+    claims = queue.read_claims(args.claims)
+    detector = Detector(args.model, recheck=args.recheck)
+    rows = queue.review_all(claims, detector, args.out, args.lang)
+    wrong = queue.errors(rows)
+    for line in wrong:
+        print(f"error   {shown(line)}", file=sys.stderr)
+    counts = collections.Counter(row["verdict"] for row in rows if not row["error"])
+    told = ", ".join(f"{counts[v]} {v}" for v in ("flag", "review", "pass"))
+    print(f"{args.out}: {told}; {len(wrong)} of {len(rows)} claims without a report")
+    print(f"{args.out / 'summary.csv'}: all of them")
+    return 1 if wrong else 0
 
 
 def inspect(args: argparse.Namespace) -> int:

@@ -87,6 +87,7 @@ def review(
     report = {
         "format": FORMAT,
         "claim_id": claim_id,
+        "language": language,
         "verdict": highest(s.verdict for s in signals),
         "threshold": detector.threshold,
         "review_threshold": detector.review_threshold,
@@ -96,6 +97,7 @@ def review(
         "labels": [{"path": p.path, **asdict(label)} for p in readable for label in p.labels],
         "photos": [p.record() for p in looked],
         "listing": _listing_record(theirs),
+        "reused": [asdict(one) for one in reused],
         **{kind: [m.record() for m in messages] for kind, messages in said.items()},
         "model": {"file": detector.path.name, "sha256": detector.sha256, **_model(detector.info)},
         "versions": _versions(),
