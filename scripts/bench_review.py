@@ -25,11 +25,10 @@ import pandas as pd
 from scipy.stats import beta
 from tqdm import tqdm
 
-from damagenet import images
+from damagenet import images, runs
 from damagenet.claims import Detector
 from damagenet.claims.review import review
 from damagenet.config import Build
-from damagenet.runs import rng_for
 from damagenet.synth import channel, doctor, products, regenerate
 from damagenet.synth.shot import Shot, plan_frame
 
@@ -104,7 +103,7 @@ def photo(path: Path, cell: str, rng: np.random.Generator, kind: str = "exchange
 def built(claim: Claim) -> list[bytes]:
     """The files that the buyer sends."""
     kind, paths, _ = claim
-    rng = rng_for(0, kind, paths[0].name)
+    rng = runs.rng_for(0, kind, paths[0].name)
     if kind == f"{HONEST}own photo and the shop's, marked":
         marked = channel.plan(rng, ("chat",), (0.5, 0.5, 0.15))
         while not any(step["op"] == "markup" for step in marked["steps"]):
@@ -172,7 +171,14 @@ def main() -> None:
     if not chosen:
         raise SystemExit(f"{data}: no photos; set DAMAGENET_DATA to a folder with them")
     detector = Detector(arguments.model, threads=1)
-    rows = pd.DataFrame([reviewed(claim, detector) for claim in tqdm(chosen, disable=None)])
+    done: list[dict[str, object]] = []
+    try:
+        for i in tqdm(runs.rng_for(0, "order").permutation(len(chosen)), mininterval=30):
+            done.append(reviewed(chosen[i], detector))
+    except KeyboardInterrupt:  # claims come shuffled, so the first ones stand for all
+        print(f"interrupted after {len(done)} of {len(chosen)} claims")
+    done.sort(key=lambda row: (not str(row["kind"]).startswith(HONEST), str(row["kind"])))
+    rows = pd.DataFrame(done)
     if arguments.out:
         rows.to_csv(arguments.out, index=False)
     print(table(rows))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from damagenet.claims.heatmaps import Array, Map
 
 VIVID, MORE = 90, 45
-"""Spread of the colour channels from which ink is bright, and by how much it exceeds the paper's."""
+"""Spread of the colour channels from which ink is bright, and by how much more than before."""
 
 
 def undrawn(claim: Array, listing: Array, changed: Map) -> Map:

@@ -137,7 +137,7 @@ def _pair(photo: Photo, listing: Photo | None) -> dict[str, Any]:
         "photo": photo, "listing": listing.path, "found": found, "aligned": aligned,
         "claim": _data(_small(photo.image)), "theirs": _data(_small(theirs)),
         "shapes": _shapes(found.changed) if found.changed is not None else [],
-        "area": sum(r.area for r in photo.changes),
+        "area": float((found.changed > 0.5).mean()) if found.changed is not None else 0.0,
     } | _size(photo.image)  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from damagenet.claims.compare import compare
 from damagenet.claims.detector import Detector
 from damagenet.claims.heatmaps import find_regions
 from damagenet.claims.labels import read_labels
+from damagenet.claims.marks import undrawn
 from damagenet.claims.signals import (
     SMALLEST_CHANGE,
     Photo,
@@ -137,9 +138,13 @@ def _examine(path: str | Path, number: int, listing: Photo | None, detector: Det
         return Photo(photo.path, number, error=f"{photo.path}: {error}")
     if listing is not None and listing.image is not None:
         photo.comparison = compare(photo.image, listing.image)
-        if photo.comparison.changed is not None:
-            found = find_regions(photo.comparison.changed)
-            photo.changes = [r for r in found if r.area >= SMALLEST_CHANGE]
+        changed, aligned = photo.comparison.changed, photo.comparison.aligned
+        if changed is not None and aligned is not None:
+            everything, rest = (
+                [r for r in find_regions(values) if r.area >= SMALLEST_CHANGE]
+                for values in (changed, undrawn(photo.image, aligned, changed))
+            )
+            photo.changes, photo.drawn = rest, bool(everything) and not rest
     return photo
 
 

@@ -10,7 +10,7 @@ concern, and a check can be added without a look at the others:
 | AI label, well formed, that says AI made or edited the photo | flag |
 | AI label that says so unverified, malformed, or only as possible or suspected | review |
 | the seller's own exposure with a changed area | flag |
-| the seller's own exposure without one | review |
+| the seller's own exposure without one, or with marks in bright ink alone | review |
 | a photo, or a part of one, that was sent with another claim | review |
 | anything else: another side, another light, no listing photo, no label, a camera named | pass |
 """
@@ -72,7 +72,8 @@ class Signal:
 class Photo:
     """One claim photo and everything learnt from it; `error` is set when it cannot be read.
 
-    `number` counts the claim's photos from 1; the listing photo has 0.
+    `number` counts the claim's photos from 1; the listing photo has 0. `changes` are what differs
+    from the listing, `drawn` that this is bright ink alone, which `changes` leaves out.
     """
 
     path: str
@@ -84,6 +85,7 @@ class Photo:
     labels: list[Label] = field(default_factory=list)
     comparison: Comparison | None = None
     changes: list[Region] = field(default_factory=list)
+    drawn: bool = False
 
     def record(self) -> dict[str, Any]:
         """This photo as JSON."""
@@ -107,6 +109,7 @@ class Photo:
                 "inliers": self.comparison.inliers,
                 "residual": self.comparison.residual,
                 "changes": [asdict(r) for r in self.changes],
+                "drawn": self.drawn,
             }
         return record
 
@@ -188,7 +191,7 @@ def listing_signal(photos: Sequence[Photo], listing: Photo) -> Signal:
     if found.finding == "same_exposure" and photo.changes:
         said, verdict = say("listing_changed", area=sum(r.area for r in photo.changes)), "flag"
     elif found.finding == "same_exposure":
-        said, verdict = say("listing_same"), "review"
+        said, verdict = say("listing_drawn" if photo.drawn else "listing_same"), "review"
     return Signal("listing", found.finding, found.strength, verdict, (said,), photo.number)
 
 
