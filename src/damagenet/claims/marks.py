@@ -9,6 +9,8 @@ from damagenet.claims.heatmaps import Array, Map
 
 VIVID, MORE = 90, 45
 """Spread of the colour channels from which ink is bright, and by how much more than before."""
+GLARING = 120, 170
+"""Spread, and brightest channel, from which it is ink on anything."""
 
 
 def undrawn(claim: Array, listing: Array, changed: Map) -> Map:
@@ -25,7 +27,9 @@ def undrawn(claim: Array, listing: Array, changed: Map) -> Map:
     import cv2
 
     ours, theirs = _colourful(claim), _colourful(listing)
-    ink = ((ours >= VIVID) & (ours - theirs >= MORE) & (changed > 0.5)).astype(np.uint8)
+    glaring = (ours >= GLARING[0]) & (claim.max(axis=2) >= GLARING[1])
+    bright = ((ours >= VIVID) & (ours - theirs >= MORE)) | glaring
+    ink = (bright & (changed > 0.5)).astype(np.uint8)
     # Codecs smear colour over a few pixels around a stroke, which then differ as well.
     size = max(5, round(max(changed.shape) / 50)) | 1
     room = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
