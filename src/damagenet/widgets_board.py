@@ -115,7 +115,7 @@ class Board:
         self._show()
 
     def _show(self, change: object = None) -> None:
-        """The evidence of the claim, its report in a frame that may touch nothing outside."""
+        """The evidence of the claim, with its report."""
         row, settled = self.row, self.decided.get(self.claim.value)
         bars = "".join(
             f"<tr><td><b>{escape(s['name'])}</b></td><td>{escape(s['finding'])}</td>"
@@ -123,16 +123,10 @@ class Board:
             f'background:{COLOURS[s["verdict"]]}"></div></td></tr>'
             for s in row["signals"]
         )  # fmt: skip
-        page = self.folder / row["report"]
-        try:
-            report = page.read_text("utf-8")
-        except OSError as error:
-            report = f"{page}: {error.strerror}"
         self.evidence.value = (
             f'<p><b style="color:{COLOURS[row["verdict"]]}">{row["verdict"]}</b> '
             f"{escape(row['claim_id'])}</p><table>{bars}</table>"
-            f'<iframe sandbox="allow-scripts" srcdoc="{escape(report)}" width="100%" '
-            'height="520" style="border:1px solid #ccc"></iframe>'
+            + framed(self.folder / row["report"])
         )
         count = sum(r["claim_id"] in self.decided for r in self.summary)
         before = f" | decided before: {settled['decision']}" if settled else ""
@@ -174,6 +168,18 @@ class Board:
 
 def _share(value: float) -> str:
     return "unknown" if pd.isna(value) else f"{value:.0%}"
+
+
+def framed(page: Path, height: int = 520) -> str:
+    """A report as HTML for a notebook, in a frame that may touch nothing outside."""
+    try:
+        report = page.read_text("utf-8")
+    except OSError as error:
+        report = f"{page}: {error.strerror}"
+    return (
+        f'<div><iframe sandbox="allow-scripts" srcdoc="{escape(report)}" width="100%" '
+        f'height="{height}" style="border:1px solid #ccc"></iframe></div>'
+    )
 
 
 def board(folder: str | Path, file: str | Path, threshold: float = 0.5) -> Board:
