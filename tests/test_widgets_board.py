@@ -67,6 +67,8 @@ def test_deciding_all_of_them_ends_well(desk):
         desk.decide("accept")
     assert "13 of 13 decided" in text(desk.progress)
     assert desk.claims.refused.eq(0).all()
+    again = widgets_board.board(desk.folder, desk.file)
+    assert again.claim.value == "<b>x</b>" and "13 of 13 decided" in text(again.progress)
 
 
 def test_a_decision_that_cannot_be_kept_is_said_and_nothing_moves(desk, folder):

@@ -79,7 +79,7 @@ class Board:
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, Any]:
         """The widget, and its picture for readers without widgets."""
         bundle: dict[str, Any] = self.panel._repr_mimebundle_(**kwargs) or {}
-        return bundle | {"image/png": self.picture.value}
+        return bundle | {"image/png": bytes(self.picture.value)}
 
     @property
     def row(self) -> dict[str, Any]:
@@ -110,12 +110,14 @@ class Board:
 
     def _next(self) -> None:
         undecided = [name for name in self.claim.options if name not in self.decided]
-        if undecided:
-            self.claim.value = undecided[0]
+        # A list that was filled later has nothing chosen; when all are decided, stay.
+        self.claim.value = (undecided or [self.claim.value or self.claim.options[0]])[0]
         self._show()
 
     def _show(self, change: object = None) -> None:
         """The evidence of the claim, with its report."""
+        if self.claim.value is None:  # while the list is being filled
+            return
         row, settled = self.row, self.decided.get(self.claim.value)
         bars = "".join(
             f"<tr><td><b>{escape(s['name'])}</b></td><td>{escape(s['finding'])}</td>"
