@@ -36,6 +36,8 @@ demo: setup ## products to review.html on the project's own photos, about 8 minu
 		--heatmaps $(DEMO)/heatmaps > $(DEMO)/predictions.jsonl
 	$(DAMAGENET) review $(DEMO)/claim/claim.jpg --listing $(DEMO)/claim/listing.jpg \
 		--model $(DEMO)/detector.onnx --out $(DEMO)/review.html
+	$(DAMAGENET) review --claims $(DEMO)/claims/claims.csv \
+		--model $(DEMO)/detector.onnx --out $(DEMO)/reports
 	@$(BIN)/python scripts/summary.py $(DEMO)
 
 reproduce: setup ## train CONFIG anew; exit 1 at the first stage that differs, about 2 minutes

@@ -26,5 +26,13 @@ if __name__ == "__main__":
         print(f"  {number['value']:.3f}  [{number['low']:.3f}, {number['high']:.3f}]  {name}")
     print(f"  {card['parity']['max_difference']:.1e}  largest difference ONNX Runtime - torch")
     print("\nopen:")
-    for name in ("review.html", "figures", "heatmaps", "predictions.jsonl", "detector.onnx"):
+    reports = [f"reports/{name}.html" for name in ("pasted", "regenerated", "broken")]
+    for name in (
+        "review.html",
+        *reports,
+        "figures",
+        "heatmaps",
+        "predictions.jsonl",
+        "detector.onnx",
+    ):
         print(f"  {run / name}")

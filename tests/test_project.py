@@ -178,7 +178,7 @@ def test_every_module_has_its_tests():
         "raster": "damage", "board": "stiff", "autoencoder": "decoders", "shot": "doctor",
         "edits": "doctor", "duplicates": "audit", "contact_sheet": "card",
         "groups": "products", "align": "compare", "describe": "catalogue", "metadata": "labels",
-        "page": "review", "signals": "review", "aigc": "labels", "strict": "config",
+        "advice": "signals", "marks": "signals", "aigc": "labels", "strict": "config",
         "handmade": "baselines", "learnt": "baselines", "plots_robustness": "plots",
         "stages": "cli", "incoming": "images", "widgets_costs": "widgets", "statements": "labels",
     }  # fmt: skip

@@ -152,14 +152,19 @@ def parser() -> argparse.ArgumentParser:
                      "scheduler, as in tcp://10.0.0.1:8786")  # fmt: skip
 
     one = stage(
-        "review", "All evidence of one claim -> report.html and report.json",
+        "review", "All evidence of one claim -> report.html and report.json, or of a whole table",
         "claim.jpg --listing listing.jpg --out report.html",
         "claim.jpg --listing listing.jpg --model runs/demo/detector.onnx --out report.html",
+        "--claims claims.csv --out reports/    # columns claim_id, photos (a.jpg;b.jpg), listing",
     )  # fmt: skip
-    one.add_argument("photos", nargs="+", metavar="PHOTO", help="the claim's photos")
+    one.add_argument("photos", nargs="*", metavar="PHOTO", help="the claim's photos")
     one.add_argument("--listing", type=Path, metavar="FILE", help="the seller's photo")
+    one.add_argument("--claims", type=Path, metavar="FILE", help="a table of claims instead")
     model_options(one)
-    one.add_argument("--out", type=Path, required=True, metavar="FILE", help="report.html")
+    one.add_argument("--lang", choices=("auto", "en", "zh"), default="auto",
+                     help="what reports open in; auto: the reader's browser decides")  # fmt: skip
+    one.add_argument("--out", type=Path, required=True, metavar="FILE",
+                     help="report.html; with --claims a folder")  # fmt: skip
 
     one = stage(
         "catalogue", "Describe pictures so that claims are found among them -> one file",
@@ -197,6 +202,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.overrides += rest
     elif rest:
         whole.error(f"unrecognized arguments: {' '.join(rest)}")
+    if args.stage == "review" and bool(args.photos or args.listing) == bool(args.claims):
+        whole.error("review takes either PHOTO… (and --listing) or --claims FILE")
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -22,6 +22,7 @@ from damagenet.plots_robustness import costs as costs
 from damagenet.plots_robustness import family_channel as family_channel
 from damagenet.plots_robustness import margins as margins
 from damagenet.plots_robustness import pixels as pixels
+from damagenet.plots_robustness import workload as workload
 from damagenet.sheets import CELL_COLOURS as CELL_COLOURS
 from damagenet.sheets import contact_sheet as contact_sheet
 from damagenet.sheets import crops as crops

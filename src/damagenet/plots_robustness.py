@@ -188,3 +188,29 @@ def costs(curve: pd.DataFrame, threshold: float) -> Figure:
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
+
+
+def workload(curve: pd.DataFrame, threshold: float, risk: float) -> Figure:
+    """What passes by itself at every threshold, and what is known of its risk.
+
+    Args:
+        curve: Rows of `claims.decisions.measured` with rising `threshold`.
+        threshold: The chosen one.
+        risk: The accepted share of wrongly passed claims, in [0, 1].
+    """
+    figure = Figure(figsize=(7.5, 3), layout="constrained")
+    axis = figure.subplots()
+    axis.fill_between(curve.threshold, curve.passed, color="#cfe3d6", label="pass by themselves")
+    axis.fill_between(
+        curve.threshold, curve.risk, curve.risk_bound, color="#f0b98d", alpha=0.6,
+        label="risk up to its 95 % bound",
+    )  # fmt: skip
+    axis.plot(curve.threshold, curve.risk, color="#d95f02", lw=1.6, label="refused among passed")
+    axis.plot(curve.threshold, curve.agreement, color="#1b6ca8", lw=1.2, label="agreement")
+    axis.plot(curve.threshold, curve.precision, color="#7b5ea7", lw=1.2, label="precision of looks")
+    axis.axhline(risk, color="#d95f02", lw=1, ls=":", label=f"accepted risk, {risk:.1%}")
+    axis.axvline(threshold, color="black", lw=1.4, label=f"your threshold, {threshold:.2f}")
+    axis.set(xlabel="claims below this score pass", ylabel="share", xlim=(0, 1), ylim=(0, 1.02))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import json
 import sys
@@ -207,12 +208,15 @@ def _score(
 
 
 def review(args: argparse.Namespace) -> int:
-    """Write an evidence report."""
+    """Write an evidence report, or those of a whole table."""
     from damagenet.claims import Detector
     from damagenet.claims.review import review as stage
 
+    if args.claims:
+        return _review_all(args)
     photos = images.files_in(args.photos)
-    report = stage(photos, args.listing, Detector(args.model, recheck=args.recheck), args.out)
+    detector = Detector(args.model, recheck=args.recheck)
+    report = stage(photos, args.listing, detector, args.out, language=args.lang)
     print(f"{report['verdict']}: {args.out} and {args.out.with_suffix('.json')}")
     return 0
 
@@ -250,6 +254,22 @@ def find(args: argparse.Namespace) -> int:
         record = [dict(zip(("path", "finding", "strength"), t, strict=True)) for t in told]
         print(json.dumps({"path": str(path), "found": record}, ensure_ascii=False), flush=True)
     return 1 if failed else 0
+
+
+def _review_all(args: argparse.Namespace) -> int:
+    from damagenet.claims import Detector, queue
+
+    claims = queue.read_claims(args.claims)
+    detector = Detector(args.model, recheck=args.recheck)
+    rows = queue.review_all(claims, detector, args.out, args.lang)
+    wrong = queue.errors(rows)
+    for line in wrong:
+        print(f"error   {shown(line)}", file=sys.stderr)
+    counts = collections.Counter(row["verdict"] for row in rows if not row["error"])
+    told = ", ".join(f"{counts[v]} {v}" for v in ("flag", "review", "pass"))
+    print(f"{args.out}: {told}; {len(wrong)} of {len(rows)} claims without a report")
+    print(f"{args.out / 'summary.csv'}: all of them")
+    return 1 if wrong else 0
 
 
 def inspect(args: argparse.Namespace) -> int:

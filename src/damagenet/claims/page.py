@@ -1,7 +1,7 @@
-"""The evidence report as one self-contained HTML page.
+"""The evidence report as one self-contained HTML page, in English and Chinese at once.
 
-Everything that comes from files or arguments goes through `esc`; a content policy forbids
-whatever slips through from loading or running anything.
+The template escapes everything; a content policy forbids whatever slips through from loading or
+running anything.
 """
 
 from __future__ import annotations
@@ -9,228 +9,159 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
-from damagenet.claims.heatmaps import Array, Map, Region, overlay
-from damagenet.claims.signals import Photo
+from damagenet.claims.detector import VERDICTS
+from damagenet.claims.heatmaps import Array, Map, overlay
+from damagenet.claims.messages import LANGUAGES, Message, known, say
+from damagenet.claims.signals import Photo, Signal, label_says
 
-SHOWN = 900
-"""Longest side in pixels of pictures inside the page."""
-CAVEAT = (
-    "A score is a reason to look, never proof. Authentic photos reach the threshold at the stated "
-    "false-alarm rate, and an edit can stay below it. Decide with a person, and hear the buyer."
-)
-HEADLINE = {
-    "pass": "Nothing stands out",
-    "review": "Worth a second look",
-    "flag": "Look at this claim closely",
-}
-NAMES = {"pixels": "Pixels", "listing": "Listing photo", "labels": "AI labels"}
-FINDINGS = {
-    "same_exposure": "same exposure",
-    "same_object": "same object",
-    "possible_ai": "possible AI",
-    "ai": "AI named",
-    "camera": "camera named",
-}
+SHOWN, THUMB = 900, 240
+"""Longest side in pixels of pictures inside the page, and of those beside a signal."""
+TAGS = {"en": "en", "zh": "zh-Hans"}
+"""How the page marks its languages."""
 
 
-def esc(text: object) -> str:
-    """Text for HTML; characters that are invisible or change the reading direction are shown."""
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
-    return escape(shown, quote=True)
+def clean(value: object) -> object:
+    """Text whose characters that are invisible or change the reading direction are shown."""
+    if value is None or isinstance(value, Markup | int | float):
+        return value
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
 
 
-def render(report: dict[str, Any], photos: list[Photo], listing: Photo | None) -> str:
+def both(text: Message | Mapping[str, str]) -> Markup:
+    """A message, or a text by language, in every language; the page shows one of them."""
+    said = {la: text.text(la) if isinstance(text, Message) else text[la] for la in LANGUAGES}
+    return Markup("").join(
+        Markup('<span lang="{}">{}</span>').format(TAGS[la], clean(said[la])) for la in LANGUAGES
+    )
+
+
+def plain(message: Message) -> str:
+    """A message for places that take no markup, such as the description of a picture."""
+    return " / ".join(message.text(language) for language in LANGUAGES)
+
+
+def render(
+    report: Mapping[str, Any],
+    signals: Sequence[Signal],
+    said: Mapping[str, Sequence[Message]],
+    photos: Sequence[Photo],
+    listing: Photo | None,
+    language: str,
+) -> str:
     """The whole page.
 
     Args:
         report: What the JSON file holds.
+        signals: Its signals.
+        said: Messages of the `promise`, the `notices` and the `advice`.
         photos: The claim photos with pixels, results and comparisons.
         listing: The listing photo, if one was given.
+        language: 'en', 'zh' or 'auto'.
     """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     folder = Path(__file__).parent
     script = (folder / "page.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    errors = [p for p in (*photos, listing) if p is not None and p.error]
-    return Template((folder / "page.html").read_text("utf-8")).substitute(
-        style=(folder / "page.css").read_text("utf-8"),
-        script=script,
+    environment = Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined,
+        finalize=clean, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals |= {
+        "t": lambda code, **params: both(say(code, **params)),
+        "alt": lambda code, **params: plain(say(code, **params)),
+        "name": lambda kind, name: both(m) if (m := known(kind, name)) else str(name),
+        "both": both, "thumb": lambda signal: _thumb(signal, photos),
+    }  # fmt: skip
+    readable = [p for p in photos if not p.error]
+    return environment.get_template("page.html").render(
+        report=report,
+        signals=signals,
+        said=said,
+        verdicts=VERDICTS,
+        auto=language == "auto",
+        chosen="en" if language == "auto" else language,
+        languages=[("en", "English"), ("zh", "中文")],
+        count=len(photos),
+        compared=listing is not None and not listing.error,
+        photos=[_photo(p) for p in readable],
+        pairs=[_pair(p, listing) for p in readable if p.comparison is not None],
+        labels=[(label, both(label_says(label)), p.path) for p in readable for label in p.labels],
+        hashes=[p for p in (*photos, listing) if p is not None and p.sha256],
+        style=Markup((folder / "page.css").read_text("utf-8")),
+        script=Markup(script),
         script_hash=digest,
-        verdict=esc(report["verdict"]),
-        headline=esc(HEADLINE[report["verdict"]]),
-        created=esc(report["created"].replace("T", " ").replace("+00:00", " UTC")),
-        count=esc(_counted(photos, listing)),
-        caveat=esc(CAVEAT),
-        signals="\n".join(_signal(s) for s in report["signals"]),
-        errors="\n".join(f'<p class="error">{esc(p.error)}</p>' for p in errors),
-        photos="\n".join(_photo(p, i) for i, p in enumerate(photos, 1) if not p.error),
-        comparisons=_comparisons(photos, listing),
-        labels=_labels(report["labels"]),
-        advice="\n".join(f"<li>{esc(step)}</li>" for step in report["advice"]),
-        facts=_facts(report),
     )
 
 
-def _counted(photos: list[Photo], listing: Photo | None) -> str:
-    text = f"{len(photos)} claim photo" + ("s" if len(photos) != 1 else "")
-    return text + (", compared with the listing photo" if listing is not None else "")
+def _thumb(signal: Signal, photos: Sequence[Photo]) -> dict[str, Any] | None:
+    """The picture beside a signal: what it speaks of, marked where it can be."""
+    photo = next((p for p in photos if p.number == signal.photo), None)
+    if photo is None or photo.image is None or photo.result is None:
+        return None
+    small = _small(photo.image, THUMB)
+    changed = photo.comparison.changed if photo.comparison is not None else None
+    shapes = []
+    if signal.name == "pixels":
+        small = overlay(small, _small_map(photo.result.heatmap, small))
+    elif signal.name == "listing" and changed is not None:
+        shapes = _shapes(changed)
+    return {"number": photo.number, "src": _data(small), "shapes": shapes} | _size(photo.image)
 
 
-def _signal(signal: dict[str, Any]) -> str:
-    percent = round(100 * signal["strength"])
-    finding = FINDINGS.get(signal["finding"], signal["finding"])
-    return (
-        f'<div class="signal {esc(signal["verdict"])}">'
-        f'<div class="name">{esc(NAMES[signal["name"]])}</div>'
-        f'<div class="finding">{esc(finding)}</div>'
-        f'<div class="bar" role="img" aria-label="strength {percent} of 100">'
-        f'<i style="width:{percent}%"></i></div><div class="number">{percent}</div>'
-        f"<p>{esc(signal['explanation'])}</p></div>"
-    )
-
-
-def _photo(photo: Photo, number: int) -> str:
-    if photo.image is None or photo.result is None:
-        return ""
-    result, (height, width) = photo.result, photo.image.shape[:2]
+def _photo(photo: Photo) -> dict[str, Any]:
+    assert photo.image is not None and photo.result is not None
     small = _small(photo.image)
-    heat = _small_map(result.heatmap, small)
-    boxes = _boxes(result.regions, width, height)
-    spots = f"{len(result.regions)} marked area" + ("s" if len(result.regions) != 1 else "")
-    note = f'<p class="note">{esc(result.note)}</p>' if result.note else ""
-    return (
-        f'<section class="card"><h3>Photo {number} <span class="file">{esc(photo.path)}</span></h3>'
-        f'<p class="score"><b>{result.score:.3f}</b> {esc(result.verdict)} · {spots}</p>{note}'
-        f'<div class="pair"><figure><img alt="photo {number}" src="{_data(small)}">'
-        f"<figcaption>as received, {width} × {height}</figcaption></figure>"
-        f'<figure><div class="stack"><img alt="heatmap of photo {number}" '
-        f'src="{_data(overlay(small, heat))}">{boxes}</div>'
-        "<figcaption>where the pixels look edited (warm) and marked areas</figcaption>"
-        "</figure></div></section>"
-    )
+    warm = overlay(small, _small_map(photo.result.heatmap, small))
+    return {
+        "photo": photo, "src": _data(small), "warm": _data(warm), "held": photo.held(),
+    } | _size(photo.image)  # fmt: skip
 
 
-def _boxes(regions: list[Region], width: int, height: int) -> str:
-    """Marked areas as an SVG drawing over the picture."""
-    line = max(width, height) / 300
-    boxes = "".join(
-        f'<rect x="{r.x}" y="{r.y}" width="{r.width}" height="{r.height}"/>' for r in regions
-    )
-    return (
-        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" '
-        f'stroke-width="{line:.1f}" aria-hidden="true">{boxes}</svg>'
-    )
-
-
-def _comparisons(photos: list[Photo], listing: Photo | None) -> str:
-    cards = "\n".join(_comparison(p, i, listing) for i, p in enumerate(photos, 1))
-    return f"<h2>Beside the listing photo</h2>{cards}" if cards.strip() else ""
-
-
-def _comparison(photo: Photo, number: int, listing: Photo | None) -> str:
-    """Listing and claim under a slider when they are one exposure, else side by side."""
+def _pair(photo: Photo, listing: Photo | None) -> dict[str, Any]:
+    """Claim and listing photo, laid over each other where they are one exposure."""
     found = photo.comparison
-    if found is None or photo.image is None or listing is None or listing.image is None:
-        return ""
-    finding = esc(FINDINGS.get(found.finding, found.finding))
-    claim = _data(_small(photo.image))
-    head = (
-        f'<section class="card"><h3>Photo {number} and the listing photo '
-        f'<span class="file">{esc(listing.path)}</span></h3>'
-        f'<p class="score"><b>{finding}</b> · {found.inliers} common details</p>'
-    )
-    if found.aligned is None or found.changed is None:
-        return (
-            f'{head}<div class="pair"><figure><img alt="claim photo {number}" src="{claim}">'
-            "<figcaption>claim</figcaption></figure><figure>"
-            f'<img alt="listing photo" src="{_data(_small(listing.image))}">'
-            "<figcaption>listing</figcaption></figure></div></section>"
-        )
-    height, width = photo.image.shape[:2]
-    aligned = _data(_small(found.aligned))
-    outline = _outline(found.changed, width, height)
-    area = sum(r.area for r in photo.changes)
-    return (
-        f'{head}<div class="slider"><div class="stack">'
-        f'<img alt="claim photo {number}" src="{claim}">'
-        f'<img class="under" alt="listing photo, aligned" src="{aligned}">{outline}'
-        '<b class="edge"></b></div><input type="range" min="0" max="100" value="50" '
-        'aria-label="show more of the listing or of the claim">'
-        "<p>left: listing, aligned · right: claim · "
-        f"outlined: changed area, {area:.1%} of the photo</p></div>"
-        f'<div class="pair paper"><figure><div class="stack"><img alt="" src="{claim}">'
-        f"{outline}</div><figcaption>claim, changed area outlined</figcaption></figure><figure>"
-        f'<img alt="" src="{aligned}"><figcaption>listing, aligned</figcaption></figure></div>'
-        "</section>"
-    )
+    assert found is not None and photo.image is not None
+    assert listing is not None and listing.image is not None
+    aligned = found.aligned is not None and found.changed is not None
+    theirs = found.aligned if found.aligned is not None else listing.image
+    return {
+        "photo": photo, "listing": listing.path, "found": found, "aligned": aligned,
+        "claim": _data(_small(photo.image)), "theirs": _data(_small(theirs)),
+        "shapes": _shapes(found.changed) if found.changed is not None else [],
+        "area": float((found.changed > 0.5).mean()) if found.changed is not None else 0.0,
+    } | _size(photo.image)  # fmt: skip
 
 
-def _outline(changed: Map, width: int, height: int) -> str:
-    """Outline of the changed areas as an SVG drawing over the picture."""
+def _size(image: Array) -> dict[str, Any]:
+    """Of a picture, with the width of a line that can be seen on it."""
+    height, width = image.shape[:2]
+    return {"width": width, "height": height, "line": f"{max(width, height) / 300:.1f}"}
+
+
+def _shapes(changed: Map) -> list[str]:
+    """Outlines of the changed areas as points of SVG polygons, in pixels of the claim."""
     import cv2
 
-    size = max(3, round(max(width, height) / 150)) | 1  # a little room around the change
+    size = max(3, round(max(changed.shape) / 150)) | 1  # a little room around the change
     room = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     wide = cv2.dilate((changed > 0.5).astype(np.uint8), room)
     shapes, _ = cv2.findContours(wide, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     largest = sorted(shapes, key=lambda s: -float(cv2.contourArea(s)))[:20]
-    paths = "".join(
-        "<polygon points='" + " ".join(f"{x},{y}" for x, y in shape[:, 0]) + "'/>"
-        for shape in largest
-    )
-    return (
-        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" '
-        f'stroke-width="{max(width, height) / 300:.1f}" aria-hidden="true">{paths}</svg>'
-    )
+    return [" ".join(f"{x},{y}" for x, y in shape[:, 0]) for shape in largest]
 
 
-def _labels(labels: list[dict[str, Any]]) -> str:
-    if not labels:
-        return "<p>None found. That says nothing about the origin of the photos.</p>"
-    rows = "".join(
-        f"<tr><td>{esc(label['standard'])}<br><small>{esc(label['carrier'])}</small></td>"
-        f"<td>{esc(label['status'].replace('-', ' '))}</td><td>{esc(label['finding'])}"
-        f"<div class='value'>{_value(label['value'])}</div>"
-        f"<small>{esc(label['path'])}</small></td></tr>"
-        for label in labels
-    )
-    return (
-        "<table><thead><tr><th>Standard</th><th>Status</th><th>What it says</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
-    )
-
-
-def _value(value: dict[str, str]) -> str:
-    return "<br>".join(f"{esc(k)}: {esc(v)}" for k, v in value.items() if v)
-
-
-def _facts(report: dict[str, Any]) -> str:
-    """Hashes, thresholds and versions, for whoever wants to check the report."""
-    model = report["model"]
-    rows: list[tuple[str, object]] = [
-        ("Flag at or above", report["threshold"]),
-        ("Review at or above", report["review_threshold"]),
-        ("False-alarm rate of flag", report["false_alarm_rate"]),
-        ("Model", f"{model['file']}, version {model.get('version', 'unknown')}"),
-        ("Model SHA-256", model["sha256"]),
-        ("Training data SHA-256", model.get("dataset_sha256", "unknown")),
-    ]
-    given = [*report["photos"], report["listing"]] if report["listing"] else report["photos"]
-    rows += [(f"SHA-256 of {p['path']}", p["sha256"]) for p in given if "sha256" in p]
-    rows.append(("Versions", ", ".join(f"{k} {v}" for k, v in report["versions"].items())))
-    return "".join(f"<tr><th>{esc(k)}</th><td>{esc(v)}</td></tr>" for k, v in rows)
-
-
-def _small(image: Array) -> Array:
+def _small(image: Array, side: int = SHOWN) -> Array:
     picture = Image.fromarray(image)
-    picture.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return np.asarray(picture)
 
 

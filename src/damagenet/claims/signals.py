@@ -1,6 +1,8 @@
 """What each check of a claim says, and the rule that joins them.
 
-The rule is the highest of its parts, so that more evidence never lowers concern:
+Every check is one function that returns a `Signal`; the verdict of a claim is the highest that any
+signal asks for, and each signal takes the highest of its parts. So further evidence never lowers
+concern, and a check can be added without a look at the others:
 
 | evidence | verdict |
 |---|---|
@@ -8,8 +10,9 @@ The rule is the highest of its parts, so that more evidence never lowers concern
 | AI label, well formed, that says AI made or edited the photo | flag |
 | AI label that says so unverified, malformed, or only as possible or suspected | review |
 | the seller's own exposure with a changed area | flag |
-| the seller's own exposure without one | review |
-| nothing in common with the listing photo | review |
+| the seller's own exposure without one, or with marks in bright ink alone | review |
+| a photo, or a part of one, that was sent with another claim | review |
+| anything else: another side, another light, no listing photo, no label, a camera named | pass |
 """
 
 from __future__ import annotations
@@ -19,14 +22,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from damagenet.claims.compare import Comparison
-from damagenet.claims.detector import VERDICTS, Detector, Result
+from damagenet.claims.detector import LARGEST, SMALLEST, VERDICTS, Detector, Result
 from damagenet.claims.heatmaps import Array, Region
 from damagenet.claims.labels import Label
+from damagenet.claims.messages import Message, known, say
 
 SMALLEST_CHANGE = 0.0005
 """Share of the photo from which a changed area counts as damage-sized."""
 CONCERN = {"same_exposure": 3, "different": 2, "same_object": 1, "unsure": 0}
 """Which photo speaks for the listing signal when there are several."""
+REUSED = ("same_part", "same_photo", "same_file")
+"""How a photo may be shared with another claim, the surest last."""
+HINTS = {"2": "maybe", "3": "suspected"}
+"""Label codes of TC260 that name AI as possible only."""
 
 
 @dataclass(frozen=True)
@@ -34,25 +42,42 @@ class Signal:
     """One line of evidence.
 
     Attributes:
-        name: 'pixels', 'listing' or 'labels'.
+        name: 'pixels', 'listing', 'labels' or 'reuse'.
         finding: What was found, one word.
         strength: How clearly, in [0, 1].
-        explanation: One or two plain sentences.
         verdict: What this signal alone would lead to: 'pass', 'review' or 'flag'.
+        messages: Plain sentences that explain it.
+        photo: Number of the claim photo that speaks, from 1; 0 when none does.
     """
 
     name: str
     finding: str
     strength: float
-    explanation: str
     verdict: str
+    messages: tuple[Message, ...]
+    photo: int = 0
+
+    @property
+    def explanation(self) -> str:
+        """The sentences in English."""
+        return " ".join(m.text() for m in self.messages)
+
+    def record(self) -> dict[str, Any]:
+        """As JSON."""
+        said = [m.record() for m in self.messages]
+        return asdict(self) | {"messages": said, "explanation": self.explanation}
 
 
 @dataclass
 class Photo:
-    """One claim photo and everything learnt from it; `error` is set when it cannot be read."""
+    """One claim photo and everything learnt from it; `error` is set when it cannot be read.
+
+    `number` counts the claim's photos from 1; the listing photo has 0. `changes` are what differs
+    from the listing, `drawn` that this is bright ink alone, which `changes` leaves out.
+    """
 
     path: str
+    number: int = 0
     error: str = ""
     sha256: str = ""
     image: Array | None = None
@@ -60,6 +85,7 @@ class Photo:
     labels: list[Label] = field(default_factory=list)
     comparison: Comparison | None = None
     changes: list[Region] = field(default_factory=list)
+    drawn: bool = False
 
     def record(self) -> dict[str, Any]:
         """This photo as JSON."""
@@ -83,8 +109,40 @@ class Photo:
                 "inliers": self.comparison.inliers,
                 "residual": self.comparison.residual,
                 "changes": [asdict(r) for r in self.changes],
+                "drawn": self.drawn,
             }
         return record
+
+    def held(self) -> list[Message]:
+        """Why the pixels of this photo stop at 'review', if they do."""
+        if self.image is None or self.result is None:
+            return []
+        height, width = self.image.shape[:2]
+        said = []
+        if height * width > LARGEST:
+            said.append(say("held_large", megapixels=LARGEST // 1_000_000))
+        elif min(height, width) < SMALLEST:
+            said.append(say("held_small", side=SMALLEST))
+        if self.result.unstable:
+            said.append(say("unstable"))
+        return said
+
+
+@dataclass(frozen=True)
+class Reused:
+    """A photo of this claim that another claim holds, too.
+
+    Attributes:
+        number: Of the photo in this claim, from 1.
+        claims: Ids of the other claims.
+        finding: One of `REUSED`.
+        strength: How clearly, in [0, 1].
+    """
+
+    number: int
+    claims: tuple[str, ...]
+    finding: str = "same_file"
+    strength: float = 1.0
 
 
 def highest(verdicts: Iterable[str]) -> str:
@@ -93,109 +151,95 @@ def highest(verdicts: Iterable[str]) -> str:
 
 
 def pixel_signal(photos: Sequence[Photo], detector: Detector) -> Signal:
-    """What the detector says; the highest score speaks."""
-    results = [p.result for p in photos if p.result is not None]
-    top = max(results, key=lambda r: (VERDICTS.index(r.verdict), r.score))
-    meaning = {
-        "pass": "The pixels show no trace of editing that stands out.",
-        "review": "The pixels show weak or partial traces of editing.",
-        "flag": "The pixels show the traces that editing after capture leaves.",
-    }[top.verdict]
-    text = f"{meaning} Highest score {top.score:.2f}; {_promise(detector)}"
-    text += "; each further photo is one more chance of a false alarm." if results[1:] else "."
-    if top.note:
-        text += f" {top.note}"
-    return Signal("pixels", top.verdict, max(r.score for r in results), text, top.verdict)
+    """What the detector says; the highest verdict, and of equal ones the highest score, speaks."""
+    seen = [(p, p.result) for p in photos if p.result is not None]
+    photo, top = max(seen, key=lambda s: (VERDICTS.index(s[1].verdict), s[1].score))
+    score = max(result.score for _, result in seen)
+    said = [say(f"pixels_{top.verdict}"), _meaning(score, detector)]
+    said += [say("pixels_many")] * (len(seen) > 1)
+    said += photo.held()
+    return Signal("pixels", top.verdict, score, top.verdict, tuple(said), photo.number)
 
 
-def _promise(detector: Detector) -> str:
-    """What flagging means for this model, as the end of a sentence."""
+def _meaning(score: float, detector: Detector) -> Message:
+    """The score beside what flagging means for this model."""
     rate, certificate = (detector.info.get(k) for k in ("false_alarm_rate", "certificate"))
-    share = f"{rate:.1%}" if isinstance(rate, int | float) else "an unknown share"
     flag = certificate["flag"] if certificate else {}
+    shown: dict[str, Any] = {"score": score}
+    named = isinstance(rate, int | float)
     if detector.threshold > 1:
-        text = "pixels alone flag nothing with this model"
-        if flag.get("more_photos"):
-            text += f", as {flag['more_photos']} more photos of honest damage are needed to promise"
-            text += f" at most {share} false alarms"
-        return text
-    text = f"flagged from {detector.threshold:.2f}"
-    if flag.get("certified"):
-        return f"{text}, which at most {share} of honest photos like those measured reach"
-    return f"{text}, which {share} of authentic photos are expected to reach"
+        more = flag.get("more_photos")
+        if named and more:
+            return say("pixels_never_more", more=more, rate=rate, **shown)
+        return say("pixels_never", **shown)
+    shown["threshold"] = detector.threshold
+    if not named:
+        return say("pixels_unknown", **shown)
+    code = "pixels_certified" if flag.get("certified") else "pixels_expected"
+    return say(code, rate=rate, **shown)
 
 
 def listing_signal(photos: Sequence[Photo], listing: Photo) -> Signal:
     """How the claim photos relate to the listing photo; the most telling photo speaks."""
     if listing.error:
-        text = "The listing photo cannot be read, so nothing was compared."
-        return Signal("listing", "unsure", 0.0, text, "pass")
+        return Signal("listing", "unsure", 0.0, "pass", (say("listing_unread"),))
     compared = [(p, p.comparison) for p in photos if p.comparison is not None]
     photo, found = max(
         compared, key=lambda pc: (CONCERN[pc[1].finding], bool(pc[0].changes), pc[1].strength)
     )
-    text, verdict = {
-        "same_exposure": (
-            "A claim photo is the listing photo itself, not a second photo of the product",
-            "review",
-        ),
-        "same_object": (
-            "The photos share details of one object, seen in two different exposures.",
-            "pass",
-        ),
-        "different": (
-            # Two thirds of honest second photos end here (another side, another background), so
-            # by itself it must not cost a buyer anything.
-            "No common detail was found: another product, or the same one from another side.",
-            "pass",
-        ),
-        "unsure": ("Too little common detail to tell whether this is the listed product.", "pass"),
-    }[found.finding]
+    said, verdict = say(f"listing_{found.finding}"), "pass"
     if found.finding == "same_exposure" and photo.changes:
-        area = sum(r.area for r in photo.changes)
-        text, verdict = f"{text}, and {area:.1%} of it was changed.", "flag"
+        said, verdict = say("listing_changed", area=sum(r.area for r in photo.changes)), "flag"
     elif found.finding == "same_exposure":
-        text += "; no changed area was found."
-    return Signal("listing", found.finding, found.strength, text, verdict)
+        said, verdict = say("listing_drawn" if photo.drawn else "listing_same"), "review"
+    return Signal("listing", found.finding, found.strength, verdict, (said,), photo.number)
 
 
-def label_signal(labels: Sequence[Label]) -> Signal:
+def label_signal(photos: Sequence[Photo]) -> Signal:
     """What the metadata says about AI; the strongest label speaks."""
-    graded = [(_label_verdict(label), label) for label in labels]
+    labels = [(label, p.number) for p in photos for label in p.labels]
+    graded = [(_label_verdict(label), label, number) for label, number in labels]
     for verdict, finding, strength in (("flag", "ai", 1.0), ("review", "possible_ai", 0.5)):
-        said = [label for v, label in graded if v == verdict]
-        if said:
-            return Signal("labels", finding, strength, said[0].finding, verdict)
-    if any(label.ai is False for label in labels):
-        text = "The metadata names a camera; anyone can write that, so it proves nothing."
-        return Signal("labels", "camera", 0.0, text, "pass")
-    text = "No AI label was found. Screenshots and chat apps strip labels, so this proves nothing."
-    return Signal("labels", "none", 0.0, text, "pass")
+        for found, label, number in graded:
+            if found == verdict:
+                said = (label_message(label),)
+                return Signal("labels", finding, strength, verdict, said, number)
+    for label, number in labels:
+        if label.ai is False:
+            return Signal("labels", "camera", 0.0, "pass", (say("labels_camera"),), number)
+    return Signal("labels", "none", 0.0, "pass", (say("labels_none"),))
+
+
+def label_message(label: Label) -> Message:
+    """What one label says: its own sentence in English, put together from its fields in Chinese."""
+    return say("label_text", standard=label.standard, carrier=label.carrier, says=label_says(label))
+
+
+def label_says(label: Label) -> dict[str, str]:
+    """The same without its place."""
+    meaning = {True: "ai", False: "camera", None: _hint(label) or "neither"}[label.ai]
+    parts = known("status", label.status), known("says", meaning)
+    return {"en": label.finding, "zh": "；".join(m.text("zh") for m in parts if m) + "。"}
+
+
+def _hint(label: Label) -> str:
+    return HINTS.get(label.value.get("Label", "").strip(), "") if "AIGC" in label.standard else ""
 
 
 def _label_verdict(label: Label) -> str:
     if label.ai and label.status in ("found-valid", "found-conflicting"):
         return "flag"
-    hinted = label.standard == "TC260 AIGC" and label.value.get("Label", "").strip() in ("2", "3")
-    return "review" if label.ai or hinted else "pass"
+    return "review" if label.ai or _hint(label) else "pass"
 
 
-def advice(signals: Sequence[Signal], photos: Sequence[Photo], has_listing: bool) -> list[str]:
-    """What would make the case clearer, most useful first."""
-    findings = {s.name: s.finding for s in signals}
-    steps = []
-    if findings.get("listing") == "same_exposure":
-        steps.append("Ask for a new photo of the received item beside today's parcel label.")
-    if any(s.verdict != "pass" for s in signals):
-        steps.append("Ask for a second photo of the same spot from another angle.")
-        steps.append("Ask for a short video that moves from the whole item to the damaged spot.")
-    if any(p.error for p in photos):
-        steps.append("Ask for the unreadable files again.")
-    if any(p.image is not None and min(p.image.shape[:2]) < 500 for p in photos):
-        steps.append("Ask for the original files: small or forwarded copies have lost detail.")
-    if not has_listing:
-        steps.append("Compare with the listing photo: the seller's own picture may be the source.")
-    if findings.get("listing") == "different":
-        steps.append("Ask for a photo from the same side as the listing photo.")
-    steps.append("Compare with the packing photo or the weight record, where there is one.")
-    return steps
+def reuse_signal(found: Sequence[Reused]) -> Signal | None:
+    """Photos that other claims hold, too; the surest speaks, and nothing when there is none.
+
+    Two claims for two items of one parcel may rightly share a photo, so this asks for a review
+    and never for more.
+    """
+    if not found:
+        return None
+    top = max(found, key=lambda r: (REUSED.index(r.finding), r.strength))
+    said = say(f"reuse_{top.finding}", number=top.number, claims=", ".join(top.claims[:5]))
+    return Signal("reuse", top.finding, top.strength, "review", (said,), top.number)
