@@ -239,20 +239,17 @@ def find(args: argparse.Namespace) -> int:
 
     shelf, failed = load(args.catalogue or args.earlier), 0
     for path in images.files_in(args.photos):
+        record: dict[str, object] = {"path": str(path)}
         try:
             claim = images.read(path)
         except BadInput as error:
-            print(json.dumps({"path": str(path), "error": str(error)}, ensure_ascii=False))
-            failed += 1
-            continue
-        if args.catalogue:
-            told = [
-                (m.path, m.comparison.finding, m.comparison.strength) for m in find(claim, shelf)
-            ]
+            record["error"], failed = str(error), failed + 1
         else:
-            told = [(r.path, r.finding, r.strength) for r in reused(claim, shelf)]
-        record = [dict(zip(("path", "finding", "strength"), t, strict=True)) for t in told]
-        print(json.dumps({"path": str(path), "found": record}, ensure_ascii=False), flush=True)
+            found = find(claim, shelf) if args.catalogue else reused(claim, shelf)
+            told = [(m.path, vars(getattr(m, "comparison", m))) for m in found]
+            record["found"] = [{"path": at} | {k: v[k] for k in ("finding", "strength")}
+                               for at, v in told]  # fmt: skip
+        print(json.dumps(record, ensure_ascii=False), flush=True)
     return 1 if failed else 0
 
 
