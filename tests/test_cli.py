@@ -33,7 +33,7 @@ def small(tmp_path, table):
 def test_the_stages_are_those_of_the_house_in_their_order():
     assert STAGES == (
         "products", "build", "audit", "train", "evaluate", "grid", "compare-baselines", "protocol",
-        "export", "predict", "review", "inspect",
+        "export", "predict", "review", "catalogue", "find", "inspect",
     )  # fmt: skip
 
 

@@ -70,6 +70,20 @@ def drawn(built, manifest, evaluated, table, scored, rendered):
         "planes": lambda: plots.planes(items[0]["image"], shade),
         "ranked_twins": lambda: plots.ranked_twins({"a": shade[0, 0, :9, :2], "b": logits}),
         "pixels": lambda: plots.pixels(pd.DataFrame(results["metrics"])),
+        "workload": lambda: plots.workload(
+            pd.DataFrame(
+                {
+                    "threshold": [0, 0.5, 1],
+                    "passed": [0, 0.4, 1],
+                    "risk": [0, 0.02, 0.2],
+                    "risk_bound": [0.1, 0.06, 0.3],
+                    "agreement": [0.3, 0.8, 0.6],
+                    "precision": [0.3, 0.7, 1],
+                }
+            ),
+            0.5,
+            0.05,
+        ),
         "costs": lambda: plots.costs(
             pd.DataFrame({"threshold": [0, 0.5, 1], "missed": [0, 1, 3], "accused": [9, 2, 0]}), 0.7
         ),

@@ -169,7 +169,7 @@ def test_the_committed_bands_are_far_above_chance(expected):
     settings = replace(config.load(CONFIG), name="")
     assert expected["config"] == config.digest(config.to_dict(settings))
     numbers = expected["stages"]["evaluate"]
-    assert numbers["image_auc"]["low"] >= 0.75 and numbers["pixel_false_alarms"]["high"] < 0.8
+    assert numbers["image_auc"]["low"] >= 0.7 and numbers["pixel_false_alarms"]["high"] < 0.8
     for stage in reproduce.STAGES:
         for mark in expected["stages"][stage].values():
             assert isinstance(mark["value"], str) or mark["low"] <= mark["value"] <= mark["high"]
