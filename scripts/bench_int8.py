@@ -14,63 +14,26 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import pandas as pd
-from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
 
 from damagenet import images, runs
-from damagenet.detect import export, graph, metrics, model
+from damagenet.detect import export, graph, int8, metrics, model
 from damagenet.synth import dataset
 
-CALIBRATION, PICTURES, SIDE = 96, 300, 192
-RECIPES: dict[str, tuple[int, CalibrationMethod]] = {
-    "everything": (0, CalibrationMethod.MinMax),
-    "all but residuals and stem": (2, CalibrationMethod.MinMax),
-    "the same, percentiles": (2, CalibrationMethod.Percentile),
-    "all but full resolution": (4, CalibrationMethod.MinMax),
-    "all but full and half resolution": (9, CalibrationMethod.MinMax),
+PICTURES = 300
+RECIPES = {
+    "everything": (0, "MinMax"),
+    "all but residuals and stem": (2, "MinMax"),
+    "the same, percentiles": (2, "Percentile"),
+    "all but full resolution": (4, "MinMax"),
+    "all but full and half resolution": (9, "MinMax"),
 }
 """How many convolutions, counted from the picture, stay in full precision; how ranges are found."""
-
-
-class Photos:
-    """Crops of photos one by one, as ONNX Runtime's calibration wants them."""
-
-    def __init__(self, paths: list[Path]) -> None:
-        """From these files."""
-        self.crops = self._crops(paths)
-
-    def _crops(self, paths: list[Path]) -> Iterator[dict[str, np.ndarray]]:
-        for path in paths:
-            picture = images.read(path)
-            if min(picture.shape[:2]) >= SIDE:  # histograms want crops of one size
-                yield {"crop": picture[None, :SIDE, :SIDE]}
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next crop, None after the last."""
-        return next(self.crops, None)
-
-
-def quantised(tile: Any, kept: int, method: CalibrationMethod, photos: list[Path]) -> Any:  # noqa: ANN401
-    """A tile's model with 8-bit convolutions but for the first few."""
-    convolutions = [node.name for node in tile.graph.node if node.op_type == "Conv"]
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "tile.onnx", Path(folder) / "int8.onnx"
-        onnx.save(tile, source)
-        quantize_static(
-            source, target, Photos(photos), per_channel=True, calibrate_method=method,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            nodes_to_quantize=convolutions[kept:],
-        )  # fmt: skip
-        return onnx.load(target)
 
 
 def session(data: bytes) -> onnxruntime.InferenceSession:
@@ -102,12 +65,11 @@ def main(run: Path, folder: Path) -> None:
     network, _ = model.load(run / "best.safetensors")
     curve = runs.read_json(run / "metrics.json", "evaluate first")["calibration"]
     tile = export.traced(export.Deployed(network, curve), 20)
-    del tile.graph.value_info[:]  # stale shapes stop the quantiser
     rows = dataset.read_manifest(folder)
     train, val = (
         rows[rows.split == split].sample(frac=1, random_state=0) for split in ("train", "val")
     )
-    photos = [folder / image for image in train.image[:CALIBRATION]]
+    photos = [folder / image for image in train.image[: 2 * int8.CROPS]]
     val = val[:PICTURES]
     paths = [folder / image for image in val.image]
     plain = session(graph.looped(tile, network, curve).SerializeToString())
@@ -115,7 +77,7 @@ def main(run: Path, folder: Path) -> None:
     found = [{"recipe": "full precision", "auc": metrics.auc(truth, expected)}]
     tools = [plain]
     for name, (kept, method) in RECIPES.items():
-        small = quantised(tile, kept, method, photos)
+        small = int8.quantised(tile, photos, kept, method)
         tools.append(session(graph.looped(small, network, curve).SerializeToString()))
         got = scores(tools[-1], paths)
         found.append({"recipe": name, "auc": metrics.auc(truth, got),

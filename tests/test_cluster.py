@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import encoded, photo
-from onnx_model import INFO, write_model
+from toy_model import INFO, write_model
 
 from damagenet import BadInput, cli
 from damagenet.claims import Detector, cluster, predict

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import TensorProto
-from onnx_model import INFO, write_model
 from PIL import Image
+from toy_model import INFO, write_model
 
 from damagenet import BadInput
 from damagenet.claims import Detector, default_model, predict

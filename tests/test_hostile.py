@@ -7,7 +7,7 @@ import sys
 import hostile
 import pytest
 from conftest import ROOT, encoded, smooth
-from onnx_model import write_model
+from toy_model import write_model
 
 from damagenet import BadInput, images
 from damagenet.claims import Detector, read_labels

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from onnx_model import INFO, write_model
+from toy_model import INFO, write_model
 
 from damagenet import BadInput, cli, runs
 from damagenet.claims import Detector, default_model

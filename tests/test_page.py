@@ -11,8 +11,8 @@ import threading
 import numpy as np
 import pytest
 from conftest import photo
-from onnx_model import INFO, write_model
 from PIL import Image, PngImagePlugin
+from toy_model import INFO, write_model
 
 from damagenet.claims import Detector
 from damagenet.claims.review import review

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 from conftest import photo
-from onnx_model import write_model
 from PIL import Image
+from toy_model import write_model
 
 from damagenet import BadInput, cli
 from damagenet.claims import Detector, queue

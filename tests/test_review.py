@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage
-from onnx_model import INFO, write_model
 from PIL import Image
+from toy_model import INFO, write_model
 
 from damagenet import BadInput, images
 from damagenet.aigc import label_bytes

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, encoded, photo
-from onnx_model import write_model
+from toy_model import write_model
 
 from damagenet import cli, images
 from damagenet.claims import Detector, predict, scoring

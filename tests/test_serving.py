@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import hostile
 import pytest
 from conftest import ROOT, encoded, photo
-from onnx_model import write_model
+from toy_model import write_model
 
 from damagenet.claims import Detector
 

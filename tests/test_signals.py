@@ -3,8 +3,8 @@ import pytest
 from conftest import photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx_model import INFO, write_model
 from PIL import Image, ImageDraw
+from toy_model import INFO, write_model
 
 from damagenet.claims import Detector, Label, Region, Result
 from damagenet.claims.advice import advice, notices, promise

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
-from onnx_model import INFO, write_model
 from PIL import Image
+from toy_model import INFO, write_model
 
 from damagenet import images
 from damagenet.claims import Detector, default_model

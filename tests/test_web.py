@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from conftest import RENDERS, ROOT, encoded, photo
-from onnx_model import INFO, write_model
 from PIL import Image
+from toy_model import INFO, write_model
 from web_page import (
     BROWSER,
     LISTEN,

@@ -122,8 +122,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--data", type=Path, metavar="DATASET", help="default: built where missing")
     one.add_argument("--workers", type=_count, default=2, metavar="N", help="of the build")
 
-    one = stage("export", "Export a run -> detector.onnx, detector.json", "runs/demo")
+    one = stage(
+        "export", "Export a run -> detector.onnx, detector.json", "runs/demo", "runs/demo --int8"
+    )
     one.add_argument("run", type=Path, metavar="RUN")
+    one.add_argument("--int8", action="store_true", help="write detector.int8.onnx, too: faster")
+    one.add_argument("--data", type=Path, metavar="DATASET", help="for --int8: to measure it on")
 
     one = stage(
         "predict", "Score photos: one JSON object a line",
