@@ -109,6 +109,12 @@ def test_a_possible_label_is_possible_in_chinese_too():
     )
 
 
+def test_a_preview_of_something_else_asks_for_a_look():
+    old = Label("preview", "EXIF preview", "found-conflicting", None, "It shows another thing.", {})
+    signal = label_signal([Photo("a", 1, labels=[old])])
+    assert (signal.verdict, signal.finding) == ("review", "preview")
+
+
 @pytest.mark.parametrize(
     ("info", "threshold", "count", "codes", "words"),
     [({}, 0.8, 1, "promise_expected", "5.0% of authentic photos"),

@@ -19,6 +19,7 @@ from PIL import Image
 
 from damagenet.claims.detector import VERDICTS
 from damagenet.claims.heatmaps import Array, Map, overlay
+from damagenet.claims.labels import unchecked
 from damagenet.claims.messages import LANGUAGES, Message, known, say
 from damagenet.claims.signals import Photo, Signal, label_says
 
@@ -95,6 +96,7 @@ def render(
         photos=[_photo(p) for p in readable],
         pairs=[_pair(p, listing) for p in readable if p.comparison is not None],
         labels=[(label, both(label_says(label)), p.path) for p in readable for label in p.labels],
+        unchecked=[(label, both(label_says(label))) for label in unchecked()],
         hashes=[p for p in (*photos, listing) if p is not None and p.sha256],
         style=Markup((folder / "page.css").read_text("utf-8")),
         script=Markup(script),

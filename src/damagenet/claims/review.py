@@ -17,7 +17,7 @@ from damagenet.claims import advice, page
 from damagenet.claims.compare import compare
 from damagenet.claims.detector import Detector
 from damagenet.claims.heatmaps import find_regions
-from damagenet.claims.labels import read_labels
+from damagenet.claims.labels import read_labels, unchecked
 from damagenet.claims.marks import undrawn
 from damagenet.claims.signals import (
     SMALLEST_CHANGE,
@@ -96,6 +96,7 @@ def review(
         "recheck": detector.recheck,
         "signals": [s.record() for s in signals],
         "labels": [{"path": p.path, **asdict(label)} for p in readable for label in p.labels],
+        "unchecked": [asdict(label) for label in unchecked()],
         "photos": [p.record() for p in looked],
         "listing": _listing_record(theirs),
         "reused": [asdict(one) for one in reused],
@@ -133,7 +134,7 @@ def _examine(path: str | Path, number: int, listing: Photo | None, detector: Det
         return photo
     try:
         photo.result = detector(photo.image)
-        photo.labels = read_labels(data)
+        photo.labels = read_labels(data, photo.image)
     except BadInput as error:
         return Photo(photo.path, number, error=f"{photo.path}: {error}")
     if listing is not None and listing.image is not None:

@@ -9,6 +9,7 @@ concern, and a check can be added without a look at the others:
 | pixels of any photo | the detector's verdict |
 | AI label, well formed, that says AI made or edited the photo | flag |
 | AI label that says so unverified, malformed, or only as possible or suspected | review |
+| a preview in the file that shows something else than the picture | review |
 | the seller's own exposure with a changed area | flag |
 | the seller's own exposure without one, or with marks in bright ink alone | review |
 | a photo, or a part of one, that was sent with another claim | review |
@@ -203,6 +204,7 @@ def label_signal(photos: Sequence[Photo]) -> Signal:
         for found, label, number in graded:
             if found == verdict:
                 said = (label_message(label),)
+                finding = "preview" if label.standard == "preview" else finding
                 return Signal("labels", finding, strength, verdict, said, number)
     for label, number in labels:
         if label.ai is False:
@@ -229,7 +231,8 @@ def _hint(label: Label) -> str:
 def _label_verdict(label: Label) -> str:
     if label.ai and label.status in ("found-valid", "found-conflicting"):
         return "flag"
-    return "review" if label.ai or _hint(label) else "pass"
+    other = label.standard == "preview" and label.status == "found-conflicting"
+    return "review" if label.ai or _hint(label) or other else "pass"
 
 
 def reuse_signal(found: Sequence[Reused]) -> Signal | None:
