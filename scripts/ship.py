@@ -2,8 +2,9 @@
 
     python scripts/ship.py runs/baseline
 
-Copies detector.onnx, detector.json and MODEL_CARD.md to `src/damagenet/claims/weights`, if the file
-is what its card says, agreed with torch, is small enough and scores pictures of several sizes.
+Copies detector.onnx, detector.json, MODEL_CARD.md and, where they were made, detector.int8.* to
+`src/damagenet/claims/weights`, if the file is what its card says, agreed with torch, is small
+enough and scores pictures of several sizes.
 """
 
 import argparse
@@ -49,6 +50,11 @@ def ship(run: Path, target: Path = PACKAGED) -> dict[str, Any]:
     images.write_bytes(target.with_name("MODEL_CARD.md"), (run / "MODEL_CARD.md").read_bytes())
     images.write_bytes(target.with_suffix(".json"), (run / "detector.json").read_bytes())
     images.write_bytes(target, source.read_bytes())
+    for suffix in (".json", ".onnx"):  # of 8 bits, where the run has one; never an older one
+        small = target.with_name(f"{target.stem}.int8{suffix}")
+        small.unlink(missing_ok=True)
+        if (found := run / f"detector.int8{suffix}").is_file():
+            images.write_bytes(small, found.read_bytes())
     return card
 
 

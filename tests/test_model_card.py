@@ -112,6 +112,16 @@ SPOILT = {
 }
 
 
+def test_a_file_of_8_bits_goes_along_and_an_old_one_goes(ship, exported, tmp_path):
+    run, target = shutil.copytree(exported, tmp_path / "run"), tmp_path / "weights" / "m.onnx"
+    (run / "detector.int8.onnx").write_bytes(b"small")
+    (run / "detector.int8.json").write_bytes(b"{}")
+    ship(run, target)
+    assert target.with_name("m.int8.onnx").read_bytes() == b"small"
+    ship(exported, target)
+    assert not list(target.parent.glob("*int8*"))
+
+
 @pytest.mark.parametrize("what", SPOILT)
 def test_a_run_whose_checks_fail_is_not_shipped(ship, exported, tmp_path, what):
     run = shutil.copytree(exported, tmp_path / "run")

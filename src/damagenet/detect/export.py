@@ -100,6 +100,8 @@ def export(run: Path) -> dict[str, Any]:
         "licence": LICENCE,
         "intended_use": model_card.INTENDED_USE,
     }
+    for old in run.glob("detector.int8.*"):
+        old.unlink()  # made from an older one
     images.write_bytes(run / "detector.onnx", with_metadata(data, card))
     images.write_bytes(run / "MODEL_CARD.md", model_card.text(card, results, run).encode())
     runs.write_json(
