@@ -220,6 +220,11 @@ def judged(act, *arguments):
     return "read"
 
 
+def peak_mb():
+    """Peak memory of this process in MB; `ru_maxrss` would be that of a large parent."""
+    return int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) // 1024
+
+
 def feed(cases, detector=None):
     """Every case to the picture reader, some to the label reader, a tenth to a detector."""
     from damagenet import images
@@ -236,8 +241,7 @@ def feed(cases, detector=None):
             count[outcome] += 1
             if outcome not in ("read", "refused"):
                 escaped.append(f"{name}: {outcome}")
-    # Not ru_maxrss, which a child inherits from a large parent.
-    peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) // 1024
+    peak = peak_mb()
     return {"count": count, "escaped": escaped, "slowest": slowest, "peak_mb": peak}
 
 
