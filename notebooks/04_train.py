@@ -73,6 +73,7 @@ plots.crops([twins[i] for i in range(7)])
 # colours, which are far louder, and the trace drowns before anything has looked for it.
 
 # %%
+torch.manual_seed(settings.seed)
 network = model.Network(settings.train).eval()
 pair = twins[0]["image"]
 seen = network.residuals(pair.permute(0, 3, 1, 2).float())
@@ -121,8 +122,8 @@ log
 #
 # Take twins of products that training never saw, and ask one thing only: which of the two was
 # doctored? A point is a pair of crops, green where the doctored twin got the higher number. The
-# untrained network guesses, and its points lie along the line, since it says the same of both. The
-# trained one lifts them off it.
+# untrained network says nearly the same of both, so its points lie along the line, on whichever
+# side chance has put them. The trained one lifts them off it.
 #
 # This is an easier question than the one of a claims desk, where no twin lies beside the photo and
 # one threshold must do for all products. Along the horizontal axis you see why that is harder: the
@@ -140,8 +141,9 @@ plots.ranked_twins(dict(zip(("untrained", "trained"), logits, strict=True)))
 #
 # Validation pictures above what the network says about them: doctored ones with what was changed
 # outlined, then authentic ones. Bright means "decoded". The doctored half should be bright
-# where outlined, the authentic half dark. It is not: this network lights up two fifths of the
-# pixels of honest photos. Look at what lies there, often a surface as smooth as a decoder's.
+# where outlined, the authentic half dark. It is not: these raw maps light up two fifths of the
+# pixels of honest photos (the evaluation sets their level, notebook 5). Look at what lies there,
+# often a surface as smooth as a decoder's.
 
 # %%
 val = manifest[manifest.split == "val"].drop_duplicates(["product_id", "label"])
@@ -175,4 +177,4 @@ assert log.auc.between(0, 1).all() and facts["val"]["auc"] == log.auc.max()
 assert facts["dataset"] == dataset.read_card(data)["manifest_sha256"]
 assert all(heat.shape == mask.shape for heat, (_, mask) in zip(maps, pairs, strict=True))
 right = [(pair[:, 1] > pair[:, 0]).mean() for pair in logits]
-assert settings.name != "reproduce" or (log.auc.max() > 0.65 and right[1] > right[0] + 0.1)
+assert settings.name != "reproduce" or (log.auc.max() > 0.65 and right[1] > 0.75)

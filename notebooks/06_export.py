@@ -13,6 +13,7 @@
 
 # %% tags=["parameters"]
 config = "configs/reproduce.yaml"
+vectors = "clients/testvectors"
 
 # %%
 # %matplotlib inline
@@ -79,10 +80,9 @@ plots.agreement(test.score, again, ("PyTorch", "ONNX Runtime"), test.cell)
 # packaged model is `docs/parity.md`.
 
 # %%
-vectors = Path("clients/testvectors")
-expected = runs.read_json(vectors / "vectors.json", "")["vectors"]
+expected = runs.read_json(Path(vectors) / "vectors.json", "see clients/README.md")["vectors"]
 rows = pd.DataFrame(expected).query("width * height < 1e6")[["file", "score"]]
-pictures = [images.read(vectors / file) for file in rows.file]
+pictures = [images.read(Path(vectors) / file) for file in rows.file]
 network, _ = model.load(run / "best.safetensors")
 deployed = Deployed(network, card["calibration"]).eval()
 file = (run / "detector.onnx").read_bytes()

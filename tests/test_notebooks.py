@@ -93,7 +93,8 @@ def test_all_run_in_order(tmp_path):
     assert not {"DAMAGENET_DATA", "DAMAGENET_MODELS"} & set(os.environ)  # conftest.py saw to it
     for name in STAGES:  # the first three show data, which smoke has more kinds of
         config = "smoke" if name < "04" else "reproduce"
-        run(name, tmp_path, config=str(ROOT / "configs" / f"{config}.yaml"))
+        more = {"vectors": str(ROOT / "clients" / "testvectors")} if name == "06_export" else {}
+        run(name, tmp_path, config=str(ROOT / "configs" / f"{config}.yaml"), **more)
     made = tmp_path / "runs" / "reproduce"
     report = (made / "claims" / "fraud.json").read_text(encoding="utf-8")
     assert '"same_exposure"' in report and '"verdict": "flag"' in report

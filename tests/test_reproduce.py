@@ -191,6 +191,7 @@ def test_a_second_training_gives_the_same_bytes(once, tmp_path):
         table = str(settings.run_dir / "products.parquet")
         settings = replace(settings, products=replace(settings.products, table=table))
         shutil.copytree(once / "dataset", settings.dataset_dir)
+        shutil.copy(once / "products.parquet", table)
         list(reproduce.learnt(settings, settings.dataset_dir))
     for name in ("metrics.json", "predictions.parquet"):
         again = tmp_path / "runs" / "reproduced" / "reproduce" / name

@@ -243,5 +243,5 @@ def test_a_threshold_above_every_score_flags_nothing(desk):
 
 def test_the_desk_shows_a_picture_where_no_browser_listens(desk):
     bundle = desk._repr_mimebundle_()
-    assert bundle["image/png"] == desk.picture.value
+    assert isinstance(bundle["image/png"], bytes) and bundle["image/png"] == desk.picture.value
     assert "application/vnd.jupyter.widget-view+json" in bundle

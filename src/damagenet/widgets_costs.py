@@ -100,7 +100,7 @@ class Deciding:
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, Any]:
         """The widget, and its picture for readers without widgets."""
         bundle: dict[str, Any] = self.panel._repr_mimebundle_(**kwargs) or {}
-        return bundle | {"image/png": self.picture.value}
+        return bundle | {"image/png": bytes(self.picture.value)}
 
     def refresh(self, change: object = None) -> None:
         """Price all thresholds anew and show them."""
