@@ -1,7 +1,8 @@
 """Inference: one photo through torch, ONNX Runtime and a network of the size the field publishes.
 
 `python scripts/bench.py infer [RUN]`; without a run the baseline's network with random weights.
-CPU seconds on one core; engines take turns, so that a busy machine slows all of them alike.
+The 8-bit file is the packaged one. CPU seconds on one core; engines take turns, so that a busy
+machine slows all of them alike.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import onnxruntime
 import torch
 import transformers
 
-from damagenet import config, runs
+from damagenet import claims, config, runs
 from damagenet.detect import export, model
 
 TURNS = 5
@@ -23,6 +24,8 @@ SIZES = ((256, 256), (512, 512), (1000, 1000), (1732, 2309))
 """Height and width: the last is a photo of four megapixels, in six tiles."""
 LARGE = 600_000
 """Pixels above which the large network is left out: it would take a minute."""
+EAGER, FULL, EIGHT_BITS = "torch eager", "ONNX Runtime", "ONNX Runtime INT8"
+SMALL = Path(claims.__file__).parent / "weights" / "damagenet-s.int8.onnx"
 Engine = Callable[[np.ndarray], object]
 
 
@@ -39,12 +42,6 @@ def deployed(run: Path | None) -> export.Deployed:
 
 def engines(detector: export.Deployed) -> dict[str, Engine]:
     """Named functions of uint8 `[1, h, w, 3]`."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.enable_mem_pattern = False
-    session = onnxruntime.InferenceSession(
-        export.to_onnx(detector, 20), options, providers=["CPUExecutionProvider"]
-    )
     published = transformers.SegformerForSemanticSegmentation(
         transformers.SegformerConfig(  # B2: Xie et al., "SegFormer", NeurIPS 2021, table 6
             depths=[3, 4, 6, 3], hidden_sizes=[64, 128, 320, 512], decoder_hidden_size=768,
@@ -57,10 +54,18 @@ def engines(detector: export.Deployed) -> dict[str, Engine]:
     def torch_on(module: torch.nn.Module) -> Engine:
         return lambda image: module(torch.from_numpy(image))
 
+    def onnx_on(model: bytes) -> Engine:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.enable_mem_pattern = False
+        session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+        return lambda image: session.run(None, {"image": image})
+
     return {
-        "torch eager": torch_on(detector),
+        EAGER: torch_on(detector),
         "torch.compile": torch_on(compiled),
-        "ONNX Runtime": lambda image: session.run(None, {"image": image}),
+        FULL: onnx_on(export.to_onnx(detector, 20)),
+        EIGHT_BITS: onnx_on(SMALL.read_bytes()),
         f"SegFormer-B2, {weights / 1e6:.0f} M, torch": lambda image: published(
             torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255
         ),
@@ -71,7 +76,7 @@ def measure(row: Callable[..., dict[str, object]], arguments: list[str]) -> list
     """Rows for docs/bench.csv: seconds by engine and size, and their ratios within a turn."""
     torch.set_num_threads(1)
     tools = engines(deployed(Path(arguments[0]) if arguments else None))
-    found, eager = [], "torch eager"
+    found = []
     for height, width in SIZES:
         image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
         times: dict[str, list[float]] = {name: [] for name in tools}
@@ -88,14 +93,13 @@ def measure(row: Callable[..., dict[str, object]], arguments: list[str]) -> list
         for name, values in times.items():
             if not values:
                 continue
-            goal = "<= 0.5" if (name, height) == ("ONNX Runtime", 1000) else ""
+            goal = "<= 0.5" if (name, height) == (FULL, 1000) else ""
             found.append(row("infer", f"{name}, {pixels}", values, "s", goal))
-            if name != eager:
-                ratios = [a / b for a, b in zip(times[eager], values, strict=True)]
-                goal = ">= 1.5" if name == "ONNX Runtime" else ""
-                found.append(
-                    row("infer", f"torch eager / {name}, {pixels}", ratios, "speed-up", goal)
-                )
-        per = [value / (height * width / 1e6) for value in times["ONNX Runtime"]]
-        found.append(row("infer", f"ONNX Runtime per megapixel, {pixels}", per, "s/MP"))
+        pairs = [(EAGER, name, ">= 1.5" if name == FULL else "") for name in times if name != EAGER]
+        for slow, quick, goal in [*pairs, (FULL, EIGHT_BITS, ">= 1.3")]:
+            if ratios := [a / b for a, b in zip(times[slow], times[quick], strict=False)]:
+                name = f"{slow} / {quick}, {pixels}"
+                found.append(row("infer", name, ratios, "speed-up", goal))
+        per = [value / (height * width / 1e6) for value in times[FULL]]
+        found.append(row("infer", f"{FULL} per megapixel, {pixels}", per, "s/MP"))
     return found
