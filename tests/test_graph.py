@@ -21,6 +21,9 @@ def network():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
     torch.nn.init.normal_(made.image.weight)
+    torch.nn.init.normal_(made.periodic.weight, std=0.1)
+    made.periodic.bias.fill_(-1.0)
+    made.periodic.gain.fill_(0.7)
     return made.eval()
 
 

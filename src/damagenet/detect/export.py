@@ -142,7 +142,7 @@ def traced(deployed: Deployed, opset: int) -> Any:  # noqa: ANN401 - onnx has no
             dynamo=True,
             opset_version=opset,
             input_names=["crop"],
-            output_names=["heat", "logits", "fused"],
+            output_names=["heat", "logits", "fused", "phases"],
             dynamic_shapes={"image": dims},
             external_data=False,
             verbose=False,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from damagenet.detect.model import HALO, MIN_SIDE, SHARPNESS, Network
+from damagenet.detect.model import HALO, MIN_SIDE, SHARPNESS, Network, planes
+from damagenet.detect.periodic import FLOOR, FOLDED, PERIOD, PLANES
 
 
 class Tile(nn.Module):
@@ -22,14 +23,14 @@ class Tile(nn.Module):
         super().__init__()
         self.network, self.heat_offset = network, heat_offset
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Uint8 `[b, h, w, 3]` to heatmap `[b, h, w]`, and logits and features of `Network.maps`.
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Heatmap `[b, h, w]`, and what `Network.maps` and `Periodic.cells` give.
 
-        Sides are multiples of the network's lattice.
+        Of uint8 `[b, h, w, 3]` whose sides are multiples of the network's lattice.
         """
         logits, fused = self.network.maps(image)
         heat = self.network.enlarge(logits) - self.heat_offset
-        return heat.sigmoid(), logits, fused
+        return heat.sigmoid(), logits, fused, self.network.periodic.cells(planes(image))
 
 
 class Nodes:
@@ -64,7 +65,7 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
     """An exported `Tile` (ONNX model) within the loop over tiles, and the score after it.
 
     Args:
-        tile: The model of one tile, its three outputs as those of `Tile`.
+        tile: The model of one tile, its four outputs as those of `Tile`.
         network: For its last layer, stride and lattice.
         calibration: As `calibrate.line` reads it.
     """
@@ -77,11 +78,11 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
         whole("Shape", "image", start=axis, end=axis + 1, out=side)
     for side in ("height", "width"):
         _cut(whole, side, network)
-    sizes = {"peaks": len(SHARPNESS), "sums": 1 + network.config.width}
+    sizes = {"peaks": len(SHARPNESS), "sums": 1 + network.config.width, "folds": FOLDED + PLANES}
     begin = [
         whole("Expand", whole.constant([[fill]], np.float32),
               whole("Concat", "batch", whole.constant([size]), axis=0))
-        for fill, size in zip((-1e30, 0.0), sizes.values(), strict=True)
+        for fill, size in zip((-1e30, 0.0, 0.0), sizes.values(), strict=True)
     ]  # fmt: skip
     count = whole("Squeeze", whole("Mul", "height/tiles", "width/tiles"))
 
@@ -97,7 +98,9 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
         [*tile.graph.initializer, *loop.constants],  # within: optimisers look no further
     )  # fmt: skip
     whole.nodes.append(
-        helper.make_node("Loop", [count, "", *begin], ["peaks/all", "sums/all", "cores"], body=body)
+        helper.make_node(
+            "Loop", [count, "", *begin], [*(f"{name}/all" for name in sizes), "cores"], body=body
+        )
     )
     _heatmap(whole)
     _score(whole, network, calibration)
@@ -116,7 +119,10 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
 
 
 def _cut(nodes: Nodes, side: str, network: Network) -> None:
-    """How many tiles of which core cover a side, see `model.cut`; and its length in cells."""
+    """How many tiles of which core cover a side, see `model.cut`; and its length in cells.
+
+    Cells are those of maps; whole ones are those of `Periodic`.
+    """
     nodes("Identity", nodes.rounded_up(side, nodes.constant([network.tile])), out=f"{side}/tiles")
     lattice = nodes.constant([network.lattice])
     shares = nodes.rounded_up(side, nodes("Mul", f"{side}/tiles", lattice))
@@ -125,6 +131,8 @@ def _cut(nodes: Nodes, side: str, network: Network) -> None:
     nodes("Mul", f"{side}/core", f"{side}/tiles", out=f"{side}/padded")
     cells = nodes.rounded_up(side, nodes.constant([network.stride]))
     nodes("Identity", cells, out=f"{side}/cells")
+    whole = nodes("Div", side, nodes.constant([PERIOD]))
+    nodes("Max", whole, nodes.constant([1]), out=f"{side}/whole")
 
 
 def _body(tile: Any, stride: int) -> tuple[Nodes, str]:  # noqa: ANN401
@@ -136,10 +144,11 @@ def _body(tile: Any, stride: int) -> tuple[Nodes, str]:  # noqa: ANN401
     crop = _window(loop, "width", _window(loop, "height", "image", 1), 2)
     loop("Identity", crop, out=tile.input[0].name)
     loop.nodes.extend(tile.node)
-    heat, logits, fused = (output.name for output in tile.output)
+    heat, logits, fused, phases = (output.name for output in tile.output)
 
     hearts = _core(loop, heat, 1, (1, 2))
-    logits, fused = (_core(loop, value, stride, (2, 3)) for value in (logits, fused))
+    logits, fused = (_core(loop, value, stride, (2, 3), "cells") for value in (logits, fused))
+    phases = _core(loop, phases, PERIOD, (2, 3), "whole")
     flat = loop("Flatten", logits, axis=1)
     steep = loop.constant(np.reshape(SHARPNESS, (1, -1, 1)), np.float32)
     steeped = loop("Mul", loop("Unsqueeze", flat, loop.constant([1])), steep)
@@ -150,6 +159,8 @@ def _body(tile: Any, stride: int) -> tuple[Nodes, str]:  # noqa: ANN401
     sums = [loop("ReduceSum", flat, loop.constant([1]), keepdims=1),
             loop("ReduceSum", fused, loop.constant([2, 3]), keepdims=0)]  # fmt: skip
     loop("Add", "sums", loop("Concat", *sums, axis=1), out="sums/next")
+    folded = loop("ReduceSum", phases, loop.constant([2, 3]), keepdims=0)
+    loop("Add", "folds", folded, out="folds/next")
     loop("Identity", "go", out="going")
     return loop, hearts
 
@@ -167,14 +178,14 @@ def _window(nodes: Nodes, side: str, picture: str, axis: int) -> str:
     return nodes("Gather", picture, inside, axis=axis)
 
 
-def _core(nodes: Nodes, value: str, stride: int, axes: tuple[int, int]) -> str:
-    """A tile's map without the halo; that of cells also without what lies beyond the picture."""
+def _core(nodes: Nodes, value: str, stride: int, axes: tuple[int, int], counted: str = "") -> str:
+    """A tile's map without the halo; that of counted cells also without what lies beyond them."""
     by = nodes.constant([stride])
     for side, axis in zip(("height", "width"), axes, strict=True):
         first = nodes("Div", f"{side}/offset", by)
         size = nodes("Div", f"{side}/core", by)
-        if stride > 1:
-            left = nodes("Sub", f"{side}/cells", nodes("Div", f"{side}/start", by))
+        if counted:
+            left = nodes("Sub", f"{side}/{counted}", nodes("Div", f"{side}/start", by))
             size = nodes("Min", size, left)
         value = nodes("Slice", value, first, nodes("Add", first, size), nodes.constant([axis]))
     return value
@@ -207,6 +218,7 @@ def _score(nodes: Nodes, network: Network, calibration: dict[str, Any]) -> None:
     evidence = nodes("Concat", mean, peaks, features, axis=1)
     weight, bias = (x.detach().cpu().numpy() for x in (network.image.weight, network.image.bias))
     logit = nodes("Add", nodes("MatMul", evidence, number(weight.T)), number(bias))
+    logit = nodes("Add", logit, _periodic(nodes, network))
     line = nodes("Mul", logit, number([calibration["slope"]]))
     value = nodes("Add", line, number([calibration["offset"]]))
     if len(calibration.get("knots", ())):
@@ -214,6 +226,30 @@ def _score(nodes: Nodes, network: Network, calibration: dict[str, Any]) -> None:
         bent = nodes("MatMul", above, number(np.reshape(calibration["bends"], (-1, 1))))
         value = nodes("Add", value, bent)
     nodes("Squeeze", nodes("Sigmoid", value), nodes.constant([1]), out="score")
+
+
+def _periodic(nodes: Nodes, network: Network) -> str:
+    """What the lattice adds to the logit, `[b, 1]`: see `Periodic.strengths` and `evidence`."""
+
+    def number(values: object) -> str:
+        return nodes.constant(values, np.float32)
+
+    fitted = network.periodic
+    whole = nodes("Cast", nodes("Mul", "height/whole", "width/whole"), to=1)
+    means = nodes("Div", "folds/all", whole)
+    phases, squares = f"{means}/phases", f"{means}/squares"
+    nodes.nodes.append(_split(means, [phases, squares], nodes.constant([FOLDED, PLANES])))
+    folded = nodes("Reshape", phases, nodes.constant([0, PLANES, PERIOD**2]))
+    parts = [nodes("MatMul", folded, number(wave)) for wave in fitted.waves.cpu().numpy()]
+    power = nodes("Add", *(nodes("Mul", part, part) for part in parts))
+    variance = nodes("Add", squares, number([FLOOR]))
+    relative = nodes("Div", power, nodes("Unsqueeze", variance, nodes.constant([2])))
+    cells = nodes("Mul", whole, number([PERIOD**2]))
+    raised = nodes("Add", nodes("Mul", relative, cells), number([1.0]))
+    strengths = nodes("Flatten", nodes("Log", raised), axis=1)
+    weight, bias, gain = (x.cpu().numpy() for x in (fitted.weight, fitted.bias, fitted.gain))
+    value = nodes("Add", nodes("MatMul", strengths, number(weight[:, None])), number(bias))
+    return nodes("Mul", nodes("Softplus", value), number(gain))
 
 
 def _split(value: str, parts: list[str], sizes: str) -> Any:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""The network: RGB and high-pass residuals into a timm encoder, out come a score and a heatmap.
+"""The network: RGB and high-pass residuals into an encoder, out come a score and a heatmap.
 
 Preprocessing is part of the network: it takes uint8 pictures of any size as they are.
 """
@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from damagenet import BadInput, images
 from damagenet.config import Train, from_dict, to_dict
 from damagenet.detect.encoder import NoDown
+from damagenet.detect.periodic import Periodic
 
-FORMAT = 1
+FORMAT = 2
 CLASSES = ("authentic", "doctored")
 RESIDUALS = 3  # filters per colour
 SHARPNESS = (1.0, 0.5, 2.0, 4.0)
@@ -60,6 +61,7 @@ class Network(nn.Module):
         nn.init.zeros_(self.image.weight)
         nn.init.ones_(self.image.weight[:, 1])
         self.register_buffer("filters", residual_filters())
+        self.periodic = Periodic()
         with torch.no_grad():
             probe = self.encoder.eval()(torch.zeros(1, 3 + 3 * RESIDUALS, LATTICE, LATTICE))
         self.encoder.train()
@@ -79,7 +81,10 @@ class Network(nn.Module):
         flat = logits.flatten(1)
         pooled = [flat.mean(1, keepdim=True), *(power_mean(flat, t) for t in SHARPNESS)]
         evidence = torch.cat([*pooled, fused.mean((2, 3))], dim=1)
-        return self.image(evidence).squeeze(1), heat
+        logit = self.image(evidence).squeeze(1)
+        if not self.training:  # it needs whole pictures, and is fitted when the rest is trained
+            logit = logit + self.periodic(planes(padded), height, width)
+        return logit, heat
 
     def padded(self, image: Tensor) -> Tensor:
         """Repeat the right and bottom edge until tiles of equal size cover a picture, see `cut`."""
@@ -97,7 +102,7 @@ class Network(nn.Module):
         Sides are multiples of `lattice`; `s` is the stride of the stage that `fuse` names: fine
         enough for a crack at a fraction of the cost of full resolution.
         """
-        x = image.permute(0, 3, 1, 2).float()
+        x = planes(image)
         x = torch.cat([x * (4 / 255) - 1.8, self.residuals(x)], dim=1)
         features = zip(self.encoder(x), self.lateral, self.factors, strict=True)
         parts = [self._resized(*each) for each in features]
@@ -131,6 +136,11 @@ class Network(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             residual = F.conv2d(edge.float(), self.filters / 4, groups=3)  # type: ignore
         return residual.clamp(-2, 2)
+
+
+def planes(image: Tensor) -> Tensor:
+    """Uint8 `[b, h, w, 3]` to float32 `[b, 3, h, w]` in [0, 255]."""
+    return image.permute(0, 3, 1, 2).float()
 
 
 def cut(size: int, tile: int, lattice: int) -> tuple[int, int]:
