@@ -95,6 +95,7 @@ class Train:
     decoys: float = 0.0  # share of authentic twins made as soft as decoders leave theirs
     ramp: float = 0.0  # share of the steps over which these three and other chains come in; above 1
     # they are not all in at the end
+    lattice: str = ""  # dataset on whose whole frames the lattice is fitted; empty: no lattice
     ema: float = 0.99  # decay of the weight average that is evaluated and saved
     device: str = "auto"  # auto, cpu, cuda; cuda where there is none is an error
     precision: str = "auto"  # auto, float32, bfloat16; auto = float32 on a CPU, half on a GPU

@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 
 from damagenet import BadInput, images, runs
 from damagenet.config import Config, Train, digest, dump
-from damagenet.detect import checkpoint, losses, metrics, model, processes
+from damagenet.detect import checkpoint, lattice, losses, metrics, model, processes
 from damagenet.detect.loader import Twins
 from damagenet.synth import dataset
 
@@ -57,11 +57,13 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
     if resume and not (resume / checkpoint.NAME).is_file():
         raise BadInput(f"{resume}: nothing to resume there; name a folder below runs/")
     settings = config.train
+    if settings.lattice:
+        dataset.read_card(Path(settings.lattice))  # not after an hour
     device, rank, ranks = processes.join(settings)
     same = replace(settings, workers=0, save_every=1)  # what cannot change a weight
     now = checkpoint.read(run, digest(same, config.seed, card["manifest_sha256"]))
     if now.finished:
-        return finish(run, now, rank, ranks)
+        return finish(config, run, now, rank, ranks)
 
     code = runs.commit()  # that of the start: the checkout may move on while this runs
     torch.set_num_threads(settings.threads)
@@ -177,14 +179,20 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
             if stop and not now.finished:
                 raise KeyboardInterrupt
     bar.close()
-    return finish(run, now, rank, ranks)
+    return finish(config, run, now, rank, ranks)
 
 
-def finish(run: Path, now: checkpoint.Progress, rank: int, ranks: int) -> Path:
-    """Give the best weights their final name, which says that training is done, and say so."""
+def finish(config: Config, run: Path, now: checkpoint.Progress, rank: int, ranks: int) -> Path:
+    """Fit the lattice, give the best weights their final name, which says that all is done."""
     candidate, best = run / "candidate.safetensors", run / "best.safetensors"
     if rank == 0:
         if candidate.is_file():
+            if config.train.lattice:
+                network, facts = model.load(candidate)
+                place = Path(config.train.lattice)
+                lattice.fit(network.periodic, place, config.seed)
+                facts["lattice_dataset"] = dataset.read_card(place)["manifest_sha256"]
+                model.save(candidate, network, **facts)
             candidate.replace(best)
         tqdm.write(f"{best}: validation AUC {now.best:.3f}; next, `damagenet evaluate {run}`")
     if ranks > 1:
