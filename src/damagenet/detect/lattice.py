@@ -38,13 +38,16 @@ FACTORS = (1.5, 2.0, 2.0, 4.0)
 """Enlargement of half of the copies; the other half draws from 1.1 to 3."""
 
 
-def fit(lattice: Periodic, folder: Path, seed: int) -> None:
+def fit(lattice: Periodic, folder: Path, seed: int, holdout_family: str = "") -> None:
     """Set the weights from a dataset's training split, the hinge from its validation split.
+
+    A family that is held out has no part in either.
 
     Raises:
         BadInput: No dataset, or a split lacks one of the two classes.
     """
     manifest = dataset.read_manifest(folder)
+    manifest = manifest[manifest.family != (holdout_family or None)]
     whole = [row for row in manifest.to_dict("records") if _whole(row)]
     train, val = ([row for row in whole if row["split"] == name] for name in ("train", "val"))
     if any({row["label"] for row in rows} != {0, 1} for rows in (train, val)):

@@ -190,7 +190,7 @@ def finish(config: Config, run: Path, now: checkpoint.Progress, rank: int, ranks
             if config.train.lattice:
                 network, facts = model.load(candidate)
                 place = Path(config.train.lattice)
-                lattice.fit(network.periodic, place, config.seed)
+                lattice.fit(network.periodic, place, config.seed, config.train.holdout_family)
                 facts["lattice_dataset"] = dataset.read_card(place)["manifest_sha256"]
                 model.save(candidate, network, **facts)
             candidate.replace(best)
