@@ -92,7 +92,11 @@ def quantised(tile: Any, photos: list[Path], kept: int = KEPT, method: str = "Mi
     from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
 
     del tile.graph.value_info[:]  # stale shapes stop the quantiser
-    convolutions = [node.name for node in tile.graph.node if node.op_type == "Conv"]
+    convolutions = [
+        node.name
+        for node in tile.graph.node
+        if node.op_type == "Conv" and "periodic" not in node.input[1]  # reads tenths of a level
+    ]
     with tempfile.TemporaryDirectory() as place:
         source, target = Path(place) / "tile.onnx", Path(place) / "int8.onnx"
         onnx.save(tile, source)
