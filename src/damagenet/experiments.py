@@ -23,6 +23,7 @@ FILES = frozenset(
     "config.yaml environment.json train.csv last.safetensors best.safetensors metrics.json".split()
 )
 """A folder that holds one of these is taken for a run."""
+COLUMNS = ["run", "state", "began", "commit", "dataset", "step", "steps", "seed"]
 MAIN = ("image_auc", "tpr_at_5_fpr", "tpr_at_5_fpr_on_damaged", "pixel_f1")
 SMALL_IS_GOOD = ("brier", "damage_bias_gap", "ece", "exchange_gap", "pixel_false_alarms")
 APART = ("name", "seed", "build.out", "products.table", "train.tensorboard")
@@ -56,7 +57,7 @@ def table(*folders: str | Path) -> pd.DataFrame:
                 rows.append(read(run))
             except BadInput as error:
                 skipped.append((str(run), str(error)))
-    found = pd.DataFrame(rows, columns=None if rows else ["run", "state", "began"])
+    found = pd.DataFrame(rows, columns=None if rows else COLUMNS)
     found = found.drop_duplicates("run").set_index("run")
     found["began"] = pd.to_datetime(found.began, utc=True)
     found.attrs["skipped"] = skipped
@@ -132,12 +133,12 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def settings(found: pd.DataFrame) -> list[str]:
     """The columns of a table that are settings."""
-    return [name for name in found if "." in name or name in ("name", "seed")]
+    return [name for name in map(str, found) if "." in name or name in ("name", "seed")]
 
 
 def metrics(found: pd.DataFrame) -> list[str]:
     """The columns of a table that are numbers of merit, without the ends of their intervals."""
-    return [name for name in found if f"{name}_low" in found]
+    return [name for name in map(str, found) if f"{name}_low" in found]
 
 
 def ordered(found: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -170,7 +171,7 @@ def seeds(found: pd.DataFrame) -> pd.DataFrame:
     done = found[found.state == "finished"]
     lines = []
     for alike in _alike(done, [name for name in settings(done) if name not in APART]):
-        of_seed = alike.groupby("seed")[metrics(done)].agg(lambda values: values.mean(skipna=False))
+        of_seed = alike.groupby("seed")[metrics(done)].agg(_mean)
         if len(of_seed) < 2:
             continue
         label = re.sub(r"(seed=?)\d+", r"\1*", alike.index[-1])
@@ -181,6 +182,10 @@ def seeds(found: pd.DataFrame) -> pd.DataFrame:
             line[f"{name}_low"], line[f"{name}_high"] = values.min(), values.max()
         lines.append(line)
     return pd.DataFrame(lines).set_index("runs") if lines else pd.DataFrame()
+
+
+def _mean(values: pd.Series[float]) -> float:
+    return float(values.mean(skipna=False))  # a mean of what is unknown is unknown
 
 
 def _alike(done: pd.DataFrame, keys: Sequence[str]) -> Iterator[pd.DataFrame]:

@@ -76,21 +76,25 @@ def _requirements() -> tuple[str, list[str], dict[str, list[str]]]:
 
 def _unmet(lines: list[str]) -> list[str]:
     """Which of some requirements are not met, each with what is there instead."""
-    try:  # without it, versions are not compared
-        from packaging.requirements import Requirement
-    except ImportError:
-        Requirement = None  # type: ignore[assignment,misc]
     found = []
     for line in lines:
-        name = re.match(r"[\w.-]+", line)[0]  # type: ignore[index]
+        name = re.sub(r"[^\w.-].*", "", line)
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found.append(f"{name} is missing")
             continue
-        if Requirement and not Requirement(line).specifier.contains(version, prereleases=True):
+        if not _fits(line, version):
             found.append(f"{name} {version} where {line} is needed")
     return found
+
+
+def _fits(line: str, version: str) -> bool:
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # then it is reported itself, and versions are not compared
+        return True
+    return Requirement(line).specifier.contains(version, prereleases=True)
 
 
 def _program() -> Iterator[Check]:

@@ -29,14 +29,14 @@ def events(run: Path, rows: Rows) -> Callable[[Rows], None]:
         raise BadInput(
             "train.tensorboard needs TensorBoard: pip install 'damagenet[tensorboard]'"
         ) from None
-    writer = SummaryWriter(run / FOLDER, purge_step=0)  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(run / FOLDER, purge_step=0)
 
     def add(new: Rows) -> None:
         for row in new:
             for name, value in row.items():
                 if name != "step":
-                    writer.add_scalar(f"train/{name}", value, row["step"])  # type: ignore[no-untyped-call]
-        writer.flush()  # type: ignore[no-untyped-call]
+                    writer.add_scalar(f"train/{name}", value, row["step"])
+        writer.flush()
 
     add(rows)
     return add

@@ -148,10 +148,10 @@ def sweep(
             n_jobs=-1 if address else jobs, prefer="threads",
             return_as="list" if address else "generator_unordered",
         )(call(config, place) for config, place in todo)  # fmt: skip
-        for name, error in found:
-            if error:
-                failed[name] = error
-                tqdm.write(f"{name}: {error}", file=sys.stderr)
+        for name, wrong in found:
+            if wrong:
+                failed[name] = wrong
+                tqdm.write(f"{name}: {wrong}", file=sys.stderr)
             bar.update()
     return failed
 
