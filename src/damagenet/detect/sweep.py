@@ -37,6 +37,7 @@ WAIT = 60
 _DATA = ("products.", "build.")
 _running: set[subprocess.Popen[str]] = set()
 _stopped = threading.Event()
+_lock = threading.RLock()  # a signal's handler may need it while the main thread holds it
 
 
 def plan(config: Config, grid: Sequence[str], seeds: Sequence[int] = ()) -> list[Config]:
@@ -52,6 +53,8 @@ def plan(config: Config, grid: Sequence[str], seeds: Sequence[int] = ()) -> list
         BadInput: An unknown key, a wrong value, or one named twice.
     """
     axes = dict(_axis(item) for item in grid)
+    if len(axes) < len(grid):
+        raise BadInput(f"{' '.join(grid)}: a key is named twice")
     config = override(config, [f"{key}={_text(v[0])}" for key, v in axes.items() if len(v) == 1])
     varied = {key: values for key, values in axes.items() if len(values) > 1}
     ends = [key.rpartition(".")[2] for key in varied]
@@ -79,13 +82,15 @@ def _axis(item: str) -> tuple[str, list[Any]]:
         values = yaml.safe_load(f"[{text}]")
     except yaml.YAMLError:
         values = []
+    if key.strip() == "name" and len(values) > 1:
+        raise BadInput(f"{item!r}: a sweep has one name")
     if not mark or not values:
         raise BadInput(f"{item!r}: a grid looks like train.lr=0.001,0.002")
     return key.strip(), values
 
 
 def _text(value: object) -> str:
-    return json.dumps(value)
+    return json.dumps(value, default=str)  # YAML has dates
 
 
 def _value(config: Config, key: str) -> object:
@@ -181,18 +186,19 @@ def measured(config: Config, manifest: str) -> bool:
 def _apart(place: Path, config: Config, folder: Path) -> tuple[str, str]:
     """Train and evaluate in another process; name of the run and what went wrong, or nothing."""
     log = place / config.run_dir / LOG
-    log.parent.mkdir(parents=True, exist_ok=True)
     line = [sys.executable, "-m", "damagenet.detect.sweep", str(folder)]
     quiet = os.environ | {"TQDM_DISABLE": "1"}
-    with log.open("ab") as out:
+    with _lock:
         if _stopped.is_set():
             return config.name, "not started"
-        process = subprocess.Popen(
-            line, cwd=place, env=quiet, stdin=subprocess.PIPE, stdout=out, stderr=out, text=True
-        )
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                line, cwd=place, env=quiet, stdin=subprocess.PIPE, stdout=out, stderr=out, text=True
+            )
         _running.add(process)
-        process.communicate(dump(config))
-        _running.discard(process)
+    process.communicate(dump(config))
+    _running.discard(process)
     if process.returncode == 0:
         return config.name, ""
     if process.returncode < 0:
@@ -205,7 +211,14 @@ def _apart(place: Path, config: Config, folder: Path) -> tuple[str, str]:
 def _stopping() -> Iterator[None]:
     """Whatever ends this process lets its trainings save their state first."""
 
+    def stop() -> None:
+        with _lock:
+            _stopped.set()
+            for process in list(_running):
+                process.terminate()
+
     def ask(number: int, frame: object) -> None:
+        stop()
         raise KeyboardInterrupt
 
     main = threading.current_thread() is threading.main_thread()
@@ -213,11 +226,10 @@ def _stopping() -> Iterator[None]:
     try:
         yield
     finally:
-        _stopped.set()
-        for process in list(_running):
-            process.terminate()
+        stop()
         for process in list(_running):
             process.wait()
+        _running.clear()
         if main:
             signal.signal(signal.SIGTERM, before)
 

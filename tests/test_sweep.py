@@ -1,0 +1,221 @@
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import settings
+
+from damagenet import BadInput, cli, config, experiments, runs
+from damagenet.detect import sweep
+from damagenet.synth import dataset
+
+SMALL = {"steps": 2, "eval_every": 1}
+
+
+def asked(**change):
+    return settings(name="grid", train=SMALL, evaluate={"resamples": 10}, **change)
+
+
+def test_a_grid_is_every_combination_with_a_readable_name():
+    planned = sweep.plan(asked(), ["train.lr=1e-3,0.002", "train.width=16,24", "build.native=0.5"],
+                         [1, 2])  # fmt: skip
+    names = [one.name for one in planned]
+    assert len(set(names)) == len(names) == 2 * 2 * 2
+    assert (
+        names[0] == "grid/lr=0.001,width=16,seed=1" and names[-1] == "grid/lr=0.002,width=24,seed=2"
+    )
+    last = planned[-1]
+    assert (last.train.lr, last.train.width, last.seed, last.build.native) == (0.002, 24, 2, 0.5)
+    assert {one.build.out for one in planned} == {"runs/grid/dataset"}
+
+
+def test_the_seed_of_the_config_is_the_default_and_names_may_be_set():
+    (one,) = sweep.plan(asked(), ["name=other"])
+    assert one.name == "other/seed=5" and one.build.out == "runs/other/dataset"
+
+
+def test_lists_and_long_values_have_names_of_their_own():
+    planned = sweep.plan(asked(), ["build.kinds=[crack],[tear, stain]", "train.encoder=a/b,a b"])
+    assert len({one.name for one in planned}) == len({one.build.out for one in planned}) * 2 == 4
+    assert {one.build.kinds for one in planned} == {("crack",), ("tear", "stain")}
+    assert all(set(one.name) <= set("abcdefghijklmnopqrstuvwxyz0123456789=-,/") for one in planned)
+
+
+def test_only_what_changes_pictures_makes_another_dataset():
+    planned = sweep.plan(asked(), ["build.long_side=128,160", "train.width=16,24"], [1, 2])
+    assert {one.build.out for one in planned} == {
+        "runs/grid/dataset,long_side=128", "runs/grid/dataset,long_side=160"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        (["train.lr=0.1,0.1"], "asked for twice"),
+        (["train.lr="], "a grid looks like"),
+        (["train.lr=[1"], "a grid looks like"),
+        (["train.lr=1,fast"], "train.lr must be float"),
+        (["train.crop=32,33"], "train.crop must be a multiple of 16"),
+        (["build.out=a,b"], "no axis of a grid"),
+        (["train.lr=1,2", "train.lr=3,4"], "named twice"),
+        (["name=a,b"], "one name"),
+    ],
+)  # fmt: skip
+def test_a_grid_that_cannot_be_is_refused(grid, message):
+    with pytest.raises(BadInput, match=message):
+        sweep.plan(asked(), grid)
+
+
+def test_one_dataset_for_a_sweep_over_pictures_is_refused(built):
+    planned = sweep.plan(asked(), ["build.long_side=128,160"])
+    with pytest.raises(BadInput, match="makes its own datasets"):
+        sweep.sweep(planned, 5, built)
+
+
+@pytest.fixture(scope="module")
+def swept(built, tmp_path_factory):
+    """A sweep of two seeds that went well, and one run that could not; with its exit code."""
+    place = tmp_path_factory.mktemp("swept")
+    (place / "grid.yaml").write_text(config.dump(asked()))
+    line = ["sweep", "grid.yaml", "--data", str(built), "--seeds", "1,2"]
+    line += ["train.encoder=test_byobnet,no_such", "--jobs", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "damagenet", *line], cwd=place, capture_output=True, text=True
+    )
+    return place, done
+
+
+def test_one_failed_run_is_reported_and_the_rest_goes_on(swept, built):
+    place, done = swept
+    assert done.returncode == 1, done.stderr
+    assert "2 of 4 runs are finished" in done.stdout
+    wrong = [line for line in done.stderr.splitlines() if line.startswith("failed  ")]
+    assert len(wrong) == 2 and all("no_such" in line and "log.txt" in line for line in wrong)
+    found = experiments.table(place / "runs")
+    good = found[found["train.encoder"] == "test_byobnet"]
+    assert good.state.tolist() == ["finished"] * 2 and good.seed.tolist() == [1, 2]
+    assert set(good.dataset) == {dataset.read_card(built)["manifest_sha256"]}
+    summed = experiments.seeds(found)
+    assert summed.seeds.tolist() == ["1 2"]
+    assert summed.image_auc.iloc[0] == pytest.approx(good.image_auc.mean())
+    assert "encoder=test_byobnet,seed=*" in done.stdout and "mean [least, largest]" in done.stdout
+
+
+def test_finished_runs_are_left_alone_and_interrupted_ones_go_on(
+    swept, built, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(swept[0] / "runs", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    planned = sweep.plan(asked(), ["train.encoder=test_byobnet,no_such"], [1, 2])[:2]
+    before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("seed=*/*")}
+    monkeypatch.setattr(sweep, "_apart", None)  # calling it is an error
+    assert sweep.sweep(planned, 5, built) == {}
+    assert {path: path.stat().st_mtime_ns for path in Path("runs").rglob("seed=*/*")} == before
+    monkeypatch.undo()
+
+    monkeypatch.chdir(tmp_path)
+    (planned[1].run_dir / "metrics.json").unlink()
+    sha = dataset.read_card(built)["manifest_sha256"]
+    assert [sweep.measured(one, sha) for one in planned] == [True, False]
+    other = settings(name=planned[0].name, train=SMALL, evaluate={"resamples": 11}, seed=1)
+    assert not sweep.measured(other, sha) and not sweep.measured(planned[0], "0" * 64)
+    began = runs.read_json(planned[1].run_dir / "environment.json", "")["began"]
+    assert sweep.sweep(planned, 5, built) == {}
+    assert sweep.measured(planned[1], sha)
+    assert runs.read_json(planned[1].run_dir / "environment.json", "")["began"] == began
+
+
+def test_a_dataset_that_cannot_be_built_fails_its_runs_only(built, tmp_path, monkeypatch, table):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep, "_apart", lambda place, config, folder: (config.name, ""))
+    made = []
+
+    def build(config, out, workers):
+        if "camera" in config.build.chains:
+            raise BadInput("no photos")
+        made.append((config.seed, out))
+        shutil.copytree(built, out)
+
+    monkeypatch.setattr(dataset, "build", build)
+    planned = sweep.plan(asked(), ["build.chains=[camera],[chat]"], [1, 2])
+    failed = sweep.sweep(planned, 5)
+    assert len(failed) == 2 and set(failed.values()) == {"no photos"}
+    assert [seed for seed, _ in made] == [5]  # once for both seeds, with that of the config
+
+
+def test_a_run_that_was_killed_is_told_and_stops_no_other(tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    real = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda line, **rest: real([sys.executable, "-c", code], **rest)
+    )
+    sweep._stopped.clear()
+    name, wrong = sweep._apart(tmp_path, asked(), tmp_path)
+    assert name == "grid" and "ended by signal 9 (out of memory?)" in wrong
+
+
+@pytest.mark.slow
+def test_a_sweep_that_was_interrupted_goes_on(built, tmp_path):
+    (tmp_path / "grid.yaml").write_text(config.dump(settings(
+        name="grid", train={"steps": 60, "eval_every": 60, "save_every": 1},
+        evaluate={"resamples": 10},
+    )))  # fmt: skip
+    line = [sys.executable, "-m", "damagenet", "sweep", "grid.yaml", "--seeds", "1,2",
+            "--data", str(built)]  # fmt: skip
+    process = subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    state = tmp_path / "runs" / "grid" / "seed=1" / "last.safetensors"
+    deadline = time.monotonic() + 240
+    while not state.is_file() and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert "run the same command again" in process.communicate()[1] and process.returncode == 130
+    assert (
+        not (state.parent / "best.safetensors").exists()
+        and not (tmp_path / "runs" / "grid" / "seed=2").exists()
+    ), "it was too late"
+    step = experiments.read(state.parent)["step"]
+    assert 0 < step < 60
+    assert subprocess.run(line, cwd=tmp_path).returncode == 0
+    assert experiments.table(tmp_path / "runs").state.tolist() == ["finished"] * 2
+    (again,) = runs.read_json(state.parent / "environment.json", "")["resumed"]
+    assert again["step"] == step
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_gives_the_same_weights(swept, built, tmp_path, monkeypatch, capsys):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(sweep.__file__).parents[2]))
+    Path("grid.yaml").write_text(config.dump(asked()))
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=":0"
+    ) as machines:
+        line = ["sweep", "grid.yaml", "--data", str(built), "--seeds", "1,2"]
+        assert cli.main([*line, "--dask", machines.scheduler_address]) == 0, capsys.readouterr()
+    here = [swept[0] / "runs" / "grid" / f"encoder=test_byobnet,seed={n}" for n in (1, 2)]
+    there = [tmp_path / "runs" / "grid" / f"seed={n}" for n in (1, 2)]
+    for one, other in zip(here, there, strict=True):
+        assert (one / "best.safetensors").stat().st_size == (
+            other / "best.safetensors"
+        ).stat().st_size
+        assert (
+            runs.read_json(one / "metrics.json", "")["headline"]
+            == (runs.read_json(other / "metrics.json", "")["headline"])
+        )
+
+
+def test_without_dask_or_scheduler_there_is_one_clear_error(monkeypatch, built, tmp_path):
+    pytest.importorskip("distributed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep, "WAIT", 0.3)
+    with pytest.raises(BadInput, match="no Dask scheduler answers"):
+        sweep.sweep([asked()], 5, built, address="tcp://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(BadInput, match=r"damagenet\[dask\]"):
+        sweep.sweep([asked()], 5, built, address="tcp://127.0.0.1:9")
+    assert not list(tmp_path.iterdir())
