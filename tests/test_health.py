@@ -102,6 +102,7 @@ def test_a_model_that_does_not_open_is_broken(tmp_path, monkeypatch):
     monkeypatch.setenv("DAMAGENET_MODEL", str(tmp_path / "bad.onnx"))
     (model,) = found(health._model).values()
     assert model.state == "broken" and "not a model that can be opened" in model.text
+    assert model.remedy == "unset DAMAGENET_MODEL"
 
 
 def test_little_room_is_no_reason_to_fail(monkeypatch, tmp_path, capsys):

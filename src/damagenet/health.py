@@ -195,7 +195,8 @@ def _model() -> Iterator[Check]:
         path = model.find_model(None)
         info = model.read_info(model.open_session(path, 1), path)
     except BadInput as error:
-        yield Check("model", "broken", str(error), "make demo" if ROOT.is_dir() else _install())
+        named = "DAMAGENET_MODEL" in os.environ
+        yield Check("model", "broken", str(error), "unset DAMAGENET_MODEL" if named else _install())
         return
     yield Check("model", "ok", f"{path.name} opens, threshold {info['threshold']:.3g}")
 
