@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import settings
+from safetensors.torch import load_file
 
 from damagenet import BadInput, cli, config, experiments, runs
 from damagenet.detect import sweep
@@ -77,11 +78,11 @@ def test_one_dataset_for_a_sweep_over_pictures_is_refused(built):
 
 @pytest.fixture(scope="module")
 def swept(built, tmp_path_factory):
-    """A sweep of two seeds that went well, and one run that could not; with its exit code."""
+    """A sweep of a run that went well and one that could not, and what it said."""
     place = tmp_path_factory.mktemp("swept")
     (place / "grid.yaml").write_text(config.dump(asked()))
-    line = ["sweep", "grid.yaml", "--data", str(built), "--seeds", "1,2"]
-    line += ["train.encoder=test_byobnet,no_such", "--jobs", "2"]
+    line = ["sweep", "grid.yaml", "--data", str(built), "--seeds", "1"]
+    line += ["train.encoder=test_byobnet,no_such"]
     done = subprocess.run(
         [sys.executable, "-m", "damagenet", *line], cwd=place, capture_output=True, text=True
     )
@@ -91,41 +92,46 @@ def swept(built, tmp_path_factory):
 def test_one_failed_run_is_reported_and_the_rest_goes_on(swept, built):
     place, done = swept
     assert done.returncode == 1, done.stderr
-    assert "2 of 4 runs are finished" in done.stdout
-    wrong = [line for line in done.stderr.splitlines() if line.startswith("failed  ")]
-    assert len(wrong) == 2 and all("no_such" in line and "log.txt" in line for line in wrong)
+    assert "1 of 2 runs are finished" in done.stdout
+    (wrong,) = (line for line in done.stderr.splitlines() if line.startswith("failed  "))
+    assert "encoder=no_such,seed=1: " in wrong and "log.txt" in wrong
     found = experiments.table(place / "runs")
-    good = found[found["train.encoder"] == "test_byobnet"]
-    assert good.state.tolist() == ["finished"] * 2 and good.seed.tolist() == [1, 2]
-    assert set(good.dataset) == {dataset.read_card(built)["manifest_sha256"]}
-    summed = experiments.seeds(found)
-    assert summed.seeds.tolist() == ["1 2"]
-    assert summed.image_auc.iloc[0] == pytest.approx(good.image_auc.mean())
-    assert "encoder=test_byobnet,seed=*" in done.stdout and "mean [least, largest]" in done.stdout
+    (good,) = found[found["train.encoder"] == "test_byobnet"].to_dict("records")
+    assert (good["state"], good["seed"], good["name"]) == (
+        "finished", 1, "grid/encoder=test_byobnet,seed=1"
+    )  # fmt: skip
+    assert good["dataset"] == dataset.read_card(built)["manifest_sha256"]
+    assert f"{good['image_auc']:.3f} [" in done.stdout
 
 
-def test_finished_runs_are_left_alone_and_interrupted_ones_go_on(
-    swept, built, tmp_path, monkeypatch, capsys
-):
+def in_this_process(place, config, folder):
+    sweep.finish(config, folder)
+    return config.name, ""
+
+
+def never(*arguments):
+    raise AssertionError("a finished run is not started again")
+
+
+def test_finished_runs_are_left_alone_and_others_go_on(swept, built, tmp_path, monkeypatch):
     shutil.copytree(swept[0] / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
-    planned = sweep.plan(asked(), ["train.encoder=test_byobnet,no_such"], [1, 2])[:2]
-    before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("seed=*/*")}
-    monkeypatch.setattr(sweep, "_apart", None)  # calling it is an error
-    assert sweep.sweep(planned, 5, built) == {}
-    assert {path: path.stat().st_mtime_ns for path in Path("runs").rglob("seed=*/*")} == before
-    monkeypatch.undo()
-
-    monkeypatch.chdir(tmp_path)
-    (planned[1].run_dir / "metrics.json").unlink()
+    (one,) = sweep.plan(asked(), ["train.encoder=test_byobnet,no_such"], [1])[:1]
     sha = dataset.read_card(built)["manifest_sha256"]
-    assert [sweep.measured(one, sha) for one in planned] == [True, False]
-    other = settings(name=planned[0].name, train=SMALL, evaluate={"resamples": 11}, seed=1)
-    assert not sweep.measured(other, sha) and not sweep.measured(planned[0], "0" * 64)
-    began = runs.read_json(planned[1].run_dir / "environment.json", "")["began"]
-    assert sweep.sweep(planned, 5, built) == {}
-    assert sweep.measured(planned[1], sha)
-    assert runs.read_json(planned[1].run_dir / "environment.json", "")["began"] == began
+    before = {path: path.stat().st_mtime_ns for path in one.run_dir.iterdir()}
+    monkeypatch.setattr(sweep, "_apart", never)
+    assert sweep.measured(one, sha) and sweep.sweep([one], 5, built) == {}
+    assert {path: path.stat().st_mtime_ns for path in one.run_dir.iterdir()} == before
+
+    other = settings(name=one.name, train=SMALL, evaluate={"resamples": 11}, seed=1)
+    assert not sweep.measured(other, sha) and not sweep.measured(one, "0" * 64)
+    (one.run_dir / "metrics.json").write_text("{")
+    assert not sweep.measured(one, sha)
+    (one.run_dir / "metrics.json").unlink()
+    began = runs.read_json(one.run_dir / "environment.json", "")["began"]
+    monkeypatch.setattr(sweep, "_apart", in_this_process)
+    assert sweep.sweep([one], 5, built) == {} and sweep.measured(one, sha)
+    assert runs.read_json(one.run_dir / "environment.json", "")["began"] == began
 
 
 def test_a_dataset_that_cannot_be_built_fails_its_runs_only(built, tmp_path, monkeypatch, table):
@@ -187,26 +193,27 @@ def test_a_sweep_that_was_interrupted_goes_on(built, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_dask_cluster_gives_the_same_weights(swept, built, tmp_path, monkeypatch, capsys):
+def test_a_dask_cluster_and_two_jobs_give_the_same(built, tmp_path, monkeypatch, capsys):
     distributed = pytest.importorskip("distributed")
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(sweep.__file__).parents[2]))
-    Path("grid.yaml").write_text(config.dump(asked()))
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=":0"
     ) as machines:
-        line = ["sweep", "grid.yaml", "--data", str(built), "--seeds", "1,2"]
-        assert cli.main([*line, "--dask", machines.scheduler_address]) == 0, capsys.readouterr()
-    here = [swept[0] / "runs" / "grid" / f"encoder=test_byobnet,seed={n}" for n in (1, 2)]
-    there = [tmp_path / "runs" / "grid" / f"seed={n}" for n in (1, 2)]
-    for one, other in zip(here, there, strict=True):
-        assert (one / "best.safetensors").stat().st_size == (
-            other / "best.safetensors"
-        ).stat().st_size
-        assert (
-            runs.read_json(one / "metrics.json", "")["headline"]
-            == (runs.read_json(other / "metrics.json", "")["headline"])
-        )
+        ways = {"here": ["--jobs", "2"], "there": ["--dask", machines.scheduler_address]}
+        for place, way in ways.items():
+            (tmp_path / place).mkdir()
+            monkeypatch.chdir(tmp_path / place)
+            Path("grid.yaml").write_text(config.dump(asked()))
+            line = ["sweep", "grid.yaml", "--data", str(built), "--seeds", "1,2", *way]
+            assert cli.main(line) == 0, capsys.readouterr()
+    assert capsys.readouterr().out.count("runs/grid/seed=*    1 2  ") == 2
+    weights = [
+        [load_file(tmp_path / place / f"runs/grid/seed={n}/best.safetensors") for n in (1, 2)]
+        for place in ways
+    ]
+    for mine, other in zip(*weights, strict=True):
+        assert all(mine[key].equal(other[key]) for key in mine)
+    assert not all(weights[0][0][key].equal(weights[0][1][key]) for key in weights[0][0])
 
 
 def test_without_dask_or_scheduler_there_is_one_clear_error(monkeypatch, built, tmp_path):
