@@ -133,17 +133,16 @@ def sweep(
         BadInput: Dask is not installed, or nobody answers.
     """
     failed: dict[str, str] = {}
-    ready: dict[str, str] = {}
     todo = []
     for place, sharing in _by_dataset(planned, folder).items():
         try:
             if folder is None:
                 dataset.build(replace(sharing[0], seed=seed), place, workers)
-            ready[str(place)] = dataset.read_card(place)["manifest_sha256"]
+            manifest = dataset.read_card(place)["manifest_sha256"]
         except BadInput as error:
             failed |= {config.name: str(error) for config in sharing}
             continue
-        todo += [(c, place) for c in sharing if not measured(c, ready[str(place)])]
+        todo += [(c, place) for c in sharing if not measured(c, manifest)]
     call = joblib.delayed(partial(_apart, Path.cwd()))
     bar = tqdm(total=len(planned), initial=len(planned) - len(todo) - len(failed),
                desc="sweep", unit="run")  # fmt: skip
