@@ -234,7 +234,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = stage(
         "doctor", "Say what this machine has and lacks, with the command that mends it",
-        "--json | head      # exit 1: something that is needed is broken",
+        "--json > machine.json    # exit 1: something that is needed is broken",
     )  # fmt: skip
     one.add_argument("--json", action="store_true")
     return root
