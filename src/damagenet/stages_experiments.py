@@ -20,7 +20,7 @@ def runs(args: argparse.Namespace) -> int:
     if args.sort:
         found = experiments.ordered(found, args.sort)
     if args.curves:
-        logs = experiments.logs(*found.index)
+        logs = experiments.logs(*args.folders)
         if not logs:
             raise BadInput("no run has a train.csv yet, so there are no curves")
         plots.save(plots.curves(logs), args.curves)
