@@ -2,6 +2,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -214,6 +215,20 @@ def test_a_dask_cluster_and_two_jobs_give_the_same(built, tmp_path, monkeypatch,
     for mine, other in zip(*weights, strict=True):
         assert all(mine[key].equal(other[key]) for key in mine)
     assert not all(weights[0][0][key].equal(weights[0][1][key]) for key in weights[0][0])
+
+
+def test_a_cluster_is_given_every_run(built, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        sweep, "_apart", lambda *job: (job[1].name, threading.current_thread().name)
+    )
+    planned = sweep.plan(asked(), ["train.lr=0.001,0.002"], [1, 2])
+    with distributed.LocalCluster(1, threads_per_worker=2, processes=False,
+                                  dashboard_address=None) as machine:  # fmt: skip
+        told = sweep.sweep(planned, 5, built, address=machine.scheduler_address)
+    assert list(told) == [one.name for one in planned]
+    assert all("Dask" in name for name in told.values())
 
 
 def test_without_dask_or_scheduler_there_is_one_clear_error(monkeypatch, built, tmp_path):
