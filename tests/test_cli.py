@@ -33,7 +33,7 @@ def small(tmp_path, table):
 def test_the_stages_are_those_of_the_house_in_their_order():
     assert STAGES == (
         "products", "build", "audit", "train", "evaluate", "grid", "compare-baselines", "protocol",
-        "export", "predict", "review", "catalogue", "find", "inspect",
+        "sweep", "runs", "export", "predict", "review", "catalogue", "find", "inspect", "doctor",
     )  # fmt: skip
 
 
@@ -73,7 +73,8 @@ def test_importing_the_command_line_pulls_in_no_heavy_library():
     [
         [], ["fly"], ["build"], ["predict"], ["evaluate"], ["products"], ["audit", "a", "b"],
         ["train", "x.yaml", "--fast"], ["build", "x.yaml", "--workers", "two"],
-        ["build", "x.yaml", "--workers", "0"], ["products", "--out", "x", "--workers", "-1"],
+        ["build", "x.yaml", "--workers", "0"], ["sweep", "x.yaml", "--seeds", "1,two"],
+        ["products", "--out", "x", "--workers", "-1"],
     ],
 )  # fmt: skip
 def test_wrong_usage_exits_with_2(arguments, capsys, tmp_path, monkeypatch):
@@ -99,6 +100,12 @@ BAD_INPUT = {
     "grid {tmp}/empty": "not a run folder; train first",
     "compare-baselines {tmp}/empty": "not a run folder; train first",
     "protocol {small} --data {tmp}/gone": "no such dataset; make it with",
+    "sweep {small} train.widht=1,2": "did you mean train.width?",
+    "sweep {small} train.lr": "a grid looks like train.lr=0.001,0.002",
+    "sweep {small} seed=1,2": "--seeds names seeds",
+    "runs {tmp}/gone": "no such folder",
+    "runs {tmp}/empty --sort image_auc": "no run has this number; known: none yet",
+    "runs {tmp}/empty --curves {tmp}/c.png": "no run has a train.csv yet",
     "export {tmp}/empty": "evaluate first",
     "predict {small} --model {tmp}/gone.onnx": "no such model file",
     "predict {small} --model {small}": "not a model that can be opened",

@@ -49,6 +49,7 @@ def drawn(built, manifest, evaluated, table, scored, rendered):
         "tiles": lambda: plots.tiles([photo(), np.zeros((9, 9)), photo(40, 90)], ["a", "b"], 2),
         "contact_sheet": lambda: plots.contact_sheet(products, 4, 2),
         "twins": lambda: plots.twins(manifest, built, 2),
+        "curves": lambda: plots.curves(dict.fromkeys("ab", pd.read_csv(evaluated / "train.csv"))),
         "training_curve": lambda: plots.training_curve(pd.read_csv(evaluated / "train.csv")),
         "roc": lambda: plots.roc(scored),
         "score_histograms": lambda: plots.score_histograms(scored, results),

@@ -180,7 +180,8 @@ def test_every_module_has_its_tests():
         "groups": "products", "align": "compare", "describe": "catalogue", "metadata": "labels",
         "advice": "signals", "marks": "signals", "aigc": "labels", "strict": "config",
         "handmade": "baselines", "learnt": "baselines", "plots_robustness": "plots",
-        "stages": "cli", "stages_claims": "cli", "incoming": "images", "statements": "labels",
+        "stages": "cli", "stages_claims": "cli", "stages_experiments": "cli",
+        "plots_training": "plots", "incoming": "images", "statements": "labels",
         "widgets_costs": "widgets",
     }  # fmt: skip
     for path in MODULES:

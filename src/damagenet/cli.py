@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from damagenet import BadInput, __version__
+from damagenet.completion import SHELLS, PrintCompletion
 from damagenet.incoming import shown
 from damagenet.stages import STAGES
 
@@ -24,6 +25,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _seeds(text: str) -> list[int]:
+    """Whole numbers between commas."""
+    if not all(part.strip().isdecimal() for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of seeds, such as 1,2,3")
+    return list(map(int, text.split(",")))
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     raw = argparse.RawDescriptionHelpFormatter
@@ -35,6 +43,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=raw,
     )
     root.add_argument("--version", action="version", version=f"damagenet {__version__}")
+    root.add_argument("--print-completion", choices=SHELLS, action=PrintCompletion,
+                      help='for bash: eval "$(damagenet --print-completion bash)"')  # fmt: skip
     stages = root.add_subparsers(dest="stage", metavar="STAGE", required=True)
 
     def stage(name: str, title: str, *examples: str) -> argparse.ArgumentParser:
@@ -123,6 +133,33 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--workers", type=_count, default=2, metavar="N", help="of the build")
 
     one = stage(
+        "sweep", "Train and evaluate a grid of settings and seeds -> runs/NAME/KEY=VALUE,seed=N",
+        "configs/demo.yaml train.lr=0.001,0.002 train.width=16,32 --seeds 1,2,3",
+        "configs/demo.yaml name=chains 'build.chains=[camera],[chat]' --jobs 2",
+        "configs/demo.yaml --seeds 1,2,3 --dask tcp://10.0.0.1:8786    # again: goes on",
+    )  # fmt: skip
+    one.add_argument("config", metavar="CONFIG")
+    one.add_argument("overrides", nargs="*", metavar="key=value,...", help="keys with several "
+                     "values, as in YAML, make the grid")  # fmt: skip
+    one.add_argument("--seeds", type=_seeds, default=[], metavar="N,N", help="of the trainings; "
+                     "all share the dataset of the config's seed; default: that seed")  # fmt: skip
+    one.add_argument("--data", type=Path, metavar="DATASET", help="default: built where missing")
+    one.add_argument("--workers", type=_count, default=2, metavar="N", help="of the build")
+    one.add_argument("--jobs", type=_count, default=1, metavar="N", help="runs at a time; each "
+                     "computes on train.threads cores")  # fmt: skip
+    one.add_argument("--dask", metavar="ADDRESS", help="run on the Dask cluster of this scheduler: "
+                     "its workers see this folder, and their threads take a run each")  # fmt: skip
+
+    one = stage(
+        "runs", "List and compare runs; seeds as mean and range, never the best",
+        "runs/", "runs/lr/ old/ --sort image_auc --curves curves.png", "--json > runs.json",
+    )  # fmt: skip
+    one.add_argument("folders", nargs="*", type=Path, metavar="RUNS_DIR", help="default: runs/")
+    one.add_argument("--sort", metavar="METRIC", help="best first; names as in metrics.json")
+    one.add_argument("--curves", type=Path, metavar="FILE", help="draw all train.csv as PNG")
+    one.add_argument("--json", action="store_true", help="everything, as the table holds it")
+
+    one = stage(
         "export", "Export a run -> detector.onnx, detector.json", "runs/demo", "runs/demo --int8"
     )
     one.add_argument("run", type=Path, metavar="RUN")
@@ -194,6 +231,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("file", nargs="?", type=Path, metavar="FILE",
                      help="default: $DAMAGENET_MODEL or the packaged one")  # fmt: skip
     one.add_argument("--json", action="store_true", help="everything, as in detector.json")
+
+    one = stage(
+        "doctor", "Say what this machine has and lacks, with the command that mends it",
+        "--json > machine.json    # exit 1: something that is needed is broken",
+    )  # fmt: skip
+    one.add_argument("--json", action="store_true")
     return root
 
 

@@ -101,6 +101,7 @@ class Train:
     precision: str = "auto"  # auto, float32, bfloat16; auto = float32 on a CPU, half on a GPU
     threads: int = 2  # CPU threads; another count gives other weights
     workers: int = 0  # loader processes
+    tensorboard: bool = False  # mirror train.csv to tensorboard/ in the run folder, too
 
 
 @dataclass(frozen=True)

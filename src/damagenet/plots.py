@@ -23,6 +23,8 @@ from damagenet.plots_robustness import family_channel as family_channel
 from damagenet.plots_robustness import margins as margins
 from damagenet.plots_robustness import pixels as pixels
 from damagenet.plots_robustness import workload as workload
+from damagenet.plots_training import curves as curves
+from damagenet.plots_training import training_curve as training_curve
 from damagenet.sheets import CELL_COLOURS as CELL_COLOURS
 from damagenet.sheets import contact_sheet as contact_sheet
 from damagenet.sheets import crops as crops
@@ -116,21 +118,6 @@ def probes(audit: Mapping[str, Any], spoilt: Mapping[str, Any] | None = None) ->
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False)
     axis.set_yticks(places, [record["name"].replace("_", " ") for record in records])
     axis.set(xlabel="AUC on unseen products: 0.5 knows nothing, 1 knows all", xlim=(0.3, 1.04))
-    return figure
-
-
-def training_curve(log: pd.DataFrame) -> Figure:
-    """Training loss and validation metrics over steps, from train.csv."""
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot(log.step, log.loss, marker="o", color="#444")
-    left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
-    right.axhline(0.5, color=GREY, lw=0.8, ls=":", label="AUC of a coin")
-    names = {"auc": "image AUC", "tpr_at_5": "TPR at 5 %", "pixel_f1": "pixel F1"}
-    for column, name in names.items():
-        right.plot(log.step, log[column], marker="o", label=name)
-    right.set(xlabel="step", ylabel="validation", ylim=(0, 1))
-    right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
 
 

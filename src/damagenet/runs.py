@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ def code_sha256() -> str:
     return whole.hexdigest()
 
 
+def now() -> str:
+    """This second in UTC, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def environment(**facts: object) -> dict[str, Any]:
     """What produced a result: commit, versions, machine, and the facts given (seed, threads …)."""
     versions = {}
@@ -71,6 +77,7 @@ def environment(**facts: object) -> dict[str, Any]:
             continue
     return {
         "commit": commit(),
+        "code_sha256": code_sha256(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "versions": versions,

@@ -7,9 +7,9 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from damagenet import config
 from damagenet.incoming import shown
 from damagenet.stages_claims import catalogue, find, inspect, predict, review
+from damagenet.stages_experiments import doctor, runs, sweep
 
 
 def products(args: argparse.Namespace) -> int:
@@ -34,6 +34,7 @@ def products(args: argparse.Namespace) -> int:
 
 def build(args: argparse.Namespace) -> int:
     """Build the dataset."""
+    from damagenet import config
     from damagenet.synth import dataset
 
     out = dataset.build(config.load(args.config, args.overrides), args.out, args.workers)
@@ -45,6 +46,7 @@ def build(args: argparse.Namespace) -> int:
 
 def audit(args: argparse.Namespace) -> int:
     """Probe the dataset for shortcuts."""
+    from damagenet import config
     from damagenet.synth import audit as stage
     from damagenet.synth import card
 
@@ -65,6 +67,7 @@ def audit(args: argparse.Namespace) -> int:
 
 def train(args: argparse.Namespace) -> int:
     """Train a detector."""
+    from damagenet import config
     from damagenet.detect.train import train as stage
 
     settings = config.load(args.config, args.overrides)
@@ -107,6 +110,7 @@ def compare_baselines(args: argparse.Namespace) -> int:
 
 def protocol(args: argparse.Namespace) -> int:
     """Leave one decoder family out, in turn."""
+    from damagenet import config
     from damagenet.detect.protocol import markdown
     from damagenet.detect.protocol import protocol as stage
 
@@ -150,11 +154,14 @@ STAGES = {
         grid,
         compare_baselines,
         protocol,
+        sweep,
+        runs,
         export,
         predict,
         review,
         catalogue,
         find,
         inspect,
+        doctor,
     )
 }

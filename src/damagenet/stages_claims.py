@@ -8,7 +8,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from damagenet import BadInput, images
+from damagenet import BadInput
 from damagenet.incoming import shown
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def _score(
 
 def review(args: argparse.Namespace) -> int:
     """Write an evidence report, or those of a whole table."""
+    from damagenet import images
     from damagenet.claims import Detector
     from damagenet.claims.review import review as stage
 
@@ -110,6 +111,7 @@ def catalogue(args: argparse.Namespace) -> int:
 
 def find(args: argparse.Namespace) -> int:
     """Find claims in a catalogue; one JSON object a line."""
+    from damagenet import images
     from damagenet.claims.catalogue import find, load
     from damagenet.claims.reuse import reused
 

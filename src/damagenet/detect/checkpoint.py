@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from damagenet import BadInput, images
+from damagenet.config import Config, digest, to_dict
 
 NAME = "last.safetensors"
 
@@ -34,6 +35,13 @@ class Progress:
     worked: float = 0.0  # seconds of whole steps since the last row
     scaler: dict[str, Any] = field(default_factory=dict)  # float16 only
     finished: bool = False
+
+
+def identity(config: Config, dataset: str) -> str:
+    """Hash of all that a run's weights depend on; `dataset` is the hash of the manifest."""
+    same = to_dict(replace(config.train, workers=0, save_every=1))
+    del same["tensorboard"]  # which runs made before did not know
+    return digest(same, config.seed, dataset)
 
 
 def read(run: Path, identity: str) -> Progress:

@@ -79,6 +79,7 @@ def evaluate(run: Path, folder: Path | None = None, config: Config | None = None
         "metrics": table,
         "config": to_dict(config),
         "trained": {key: facts[key] for key in ("step", "val", "seed", "commit")},
+        "evaluated": {"commit": runs.commit(), "code_sha256": runs.code_sha256()},
         "dataset_sha256": card["manifest_sha256"],
         "threads": config.train.threads,
     }

@@ -1,7 +1,8 @@
 """Training: one visible loop. Order of a step: learn, average, log, evaluate, save, stop?
 
 A run folder holds config.yaml, environment.json, train.csv, last.safetensors (to resume from) and
-candidate.safetensors (best so far), which becomes best.safetensors when training is done.
+candidate.safetensors (best so far), which becomes best.safetensors when training is done. With
+`train.tensorboard`, event files in tensorboard/ mirror train.csv.
 
 Under `torchrun --nproc_per_node=N -m damagenet train CONFIG` N processes share each step's pairs
 and average their gradients; the first one writes. Only batch normalisation sees how a step was cut:
@@ -15,7 +16,6 @@ import copy
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from damagenet import BadInput, images, runs
-from damagenet.config import Config, Train, digest, dump
-from damagenet.detect import checkpoint, lattice, losses, metrics, model, processes
+from damagenet.config import Config, Train, dump
+from damagenet.detect import checkpoint, lattice, losses, metrics, mirror, model, processes
 from damagenet.detect.loader import Twins
 from damagenet.synth import dataset
 
@@ -60,8 +60,7 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
     if settings.lattice:
         dataset.read_card(Path(settings.lattice))  # not after an hour
     device, rank, ranks = processes.join(settings)
-    same = replace(settings, workers=0, save_every=1)  # what cannot change a weight
-    now = checkpoint.read(run, digest(same, config.seed, card["manifest_sha256"]))
+    now = checkpoint.read(run, checkpoint.identity(config, card["manifest_sha256"]))
     if now.finished:
         return finish(config, run, now, rank, ranks)
 
@@ -83,11 +82,16 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
     if now.step:
         checkpoint.restore(run, network, average, optimizer)
         scaler.load_state_dict(now.scaler)
+    if now.step and rank == 0:
+        facts = runs.read_json(run / "environment.json", f"delete {run} and train again")
+        resumed = {"step": now.step, "at": runs.now(), "commit": code}
+        facts["resumed"] = [*facts.get("resumed", []), resumed]
+        runs.write_json(run / "environment.json", facts)
     elif rank == 0:
         images.write_bytes(run / "config.yaml", dump(config).encode())
         facts = runs.environment(
             seed=config.seed, threads=settings.threads, device=str(device), processes=ranks,
-            precision=kind, dataset=card["manifest_sha256"],
+            precision=kind, dataset=card["manifest_sha256"], began=runs.now(),
         )  # fmt: skip
         runs.write_json(run / "environment.json", facts)
 
@@ -105,6 +109,7 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
             worker_init_fn=processes.loader_process,
         )
     )
+    events = mirror.events(run, now.rows) if settings.tensorboard and rank == 0 else None
     if rank == 0:
         weights = sum(parameter.numel() for parameter in network.parameters())
         tqdm.write(
@@ -173,6 +178,8 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
                 if rank == 0:
                     table = pd.DataFrame(now.rows).to_csv(index=False)
                     images.write_bytes(run / "train.csv", table.encode())
+                if events:
+                    events(now.rows[-1:])
             if rank == 0 and (due or stop or now.step % settings.save_every == 0):
                 now.scaler = scaler.state_dict()
                 checkpoint.write(run, network, average, optimizer, now)
