@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 DAMAGENET := $(BIN)/damagenet
-EXTRAS := backbone,browser,catalogue,dask,decoders,export,heif,inpaint,notebooks,ocr,provenance,serving,dev
+EXTRAS := backbone,browser,catalogue,dask,decoders,docs,export,heif,inpaint,notebooks,ocr,provenance,serving,dev
 DEMO := runs/demo
 CONFIG ?= configs/reproduce.yaml
 
