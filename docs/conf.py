@@ -25,18 +25,18 @@ exclude_patterns = [".*", "runs", "site", "src", "tests", "**/node_modules", "**
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "fieldlist"]
 highlight_language = "none"  # a block without a language is an illustration
-suppress_warnings = ["misc.highlighting_failure"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True}
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {
+    name: name for name in ("Array", "Floats", "Image", "Ints", "Map", "Mask", "Matrix", "Points")
+}
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = "damagenet"
-html_baseurl = ""
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
