@@ -24,6 +24,8 @@ exclude_patterns = [".*", "runs", "site", "src", "tests", "**/node_modules", "**
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "fieldlist"]
+suppress_warnings = ["toc.empty_glob"]
+default_role = "code"  # docstrings put names into single backticks
 highlight_language = "none"  # a block without a language is an illustration
 
 autodoc_member_order = "bysource"
@@ -34,6 +36,7 @@ autodoc_type_aliases = {
 }
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes as one list
 
 html_theme = "furo"
 html_title = "damagenet"
@@ -54,7 +57,8 @@ def _commands(app: Any, name: str, source: list[str]) -> None:  # noqa: ANN401 -
         if isinstance(action, argparse._SubParsersAction)
     )
     for stage, one in stages.choices.items():
-        source[0] += f"\n## {stage}\n\n```text\n{one.format_help()}```\n"
+        text = one.format_help().replace(cli.EXIT, "").strip()  # said once, above
+        source[0] += f"\n## {stage}\n\n```text\n{text}\n```\n"
 
 
 def setup(app: Any) -> None:  # noqa: ANN401
