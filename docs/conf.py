@@ -24,7 +24,6 @@ exclude_patterns = [".*", "runs", "site", "src", "tests", "**/node_modules", "**
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "fieldlist"]
-suppress_warnings = ["toc.empty_glob"]
 default_role = "code"  # docstrings put names into single backticks
 highlight_language = "none"  # a block without a language is an illustration
 
