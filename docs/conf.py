@@ -51,9 +51,7 @@ def _commands(app: Any, name: str, source: list[str]) -> None:  # noqa: ANN401 -
     if name != "docs/reference/commands":
         return
     (stages,) = (
-        action
-        for action in cli.parser()._actions
-        if isinstance(action, argparse._SubParsersAction)
+        action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)
     )
     for stage, one in stages.choices.items():
         text = one.format_help().replace(cli.EXIT, "").strip()  # said once, above

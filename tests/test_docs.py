@@ -2,8 +2,8 @@
 
 Every fenced block whose language is `sh` is run, in the order of its page, in a folder that holds
 what a reader would have: the repository's folders, `my_photos/`, `returns/`, `shop/`, `claims/`,
-`inbox/`, `claim.jpg`, `shop.jpg`, `claims.csv`. Blocks of no language are illustrations; their commands still
-have to parse.
+`inbox/`, `claim.jpg`, `shop.jpg`, `claims.csv`. Blocks of no language are illustrations; their
+commands still have to parse.
 """
 
 import os
@@ -26,6 +26,7 @@ PAGES = sorted(
 )  # fmt: skip
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 COMMAND = re.compile(r"(?:^|&& |\| |\$ )\s*(?:\S*/)?damagenet ([a-z][^|>&`\n]*)", re.M)
+START = r"\S*(damagenet|make) "
 QUICK = {
     "build": {"long_side": 160, "variants": 1},
     "train": {"steps": 12, "eval_every": 6, "workers": 0, "crop": 32, "pairs": 4, "ramp": 0},
@@ -82,8 +83,8 @@ def test_the_two_readmes_say_the_same():
     said = []
     for name in ("README.md", "README.zh.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
-        commands = [re.sub(r"\s+#.*", "", line).strip() for body in blocks(ROOT / name, "", "sh")
-                    for line in body.splitlines() if re.match(r"\S*(damagenet|make) ", line)]  # fmt: skip
+        lines = "".join(blocks(ROOT / name, "", "sh")).splitlines()
+        commands = [line.partition(" #")[0].strip() for line in lines if re.match(START, line)]
         table = re.findall(r"^\|.*\d.*\|$", text, re.M)
         numbers = sorted(re.findall(r"\d+(?:[.,]\d+)*", re.sub(r"\]\([^)]*\)", "", text)))
         said.append((commands, [re.findall(r"[\d.]+", row) for row in table],
