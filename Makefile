@@ -4,13 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 DAMAGENET := $(BIN)/damagenet
-EXTRAS := backbone,browser,catalogue,completion,dask,decoders,export,heif,inpaint,notebooks,ocr,provenance,serving,tensorboard,dev
+EXTRAS := backbone,browser,catalogue,completion,dask,decoders,docs,export,heif,inpaint,notebooks,ocr,provenance,serving,tensorboard,dev
 DEMO := runs/demo
 CONFIG ?= configs/reproduce.yaml
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: setup demo reproduce web test test-slow check notebooks lab clean help
+.PHONY: setup demo reproduce web test test-slow check docs notebooks lab clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,11 +58,14 @@ check: setup ## lint, format, types, notebooks in step with their sources
 	$(BIN)/mypy
 	$(BIN)/python scripts/build_notebooks.py --check
 
+docs: setup ## the documents as a site, site/index.html; a broken link fails
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . site
+
 notebooks: setup ## build the .ipynb from their .py sources, output-free
 	$(BIN)/python scripts/build_notebooks.py
 
 lab: setup ## open the workbench
 	$(BIN)/jupyter lab notebooks
 
-clean: ## remove runs and caches; keep .venv
-	rm -rf runs .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove runs, site and caches; keep .venv
+	rm -rf runs site .pytest_cache .mypy_cache .ruff_cache

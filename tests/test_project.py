@@ -104,33 +104,6 @@ def test_the_readme_is_short_and_its_make_targets_exist():
     assert named and named <= targets
 
 
-def test_the_links_of_the_documents_lead_somewhere():
-    documents = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-    documents += [*(ROOT / "docs").glob("*.md"), ROOT / "data" / "README.md"]
-    documents += [p for p in (ROOT / "clients").rglob("*.md") if not BUILT.search(str(p))]
-    for path in documents:
-        links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8"))
-        links = [link for link in links if "://" not in link and not link.startswith("mailto:")]
-        gone = [link for link in links if not (path.parent / link).exists()]
-        assert not gone, f"{path.name}: {gone}"
-
-
-def test_commands_in_the_readme_parse():
-    import shlex
-
-    from damagenet import cli
-
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = "\n".join(re.findall(r"```(?:sh|bash|console)?\n(.*?)```", text, re.S))
-    joined = blocks.replace("\\\n", " ")
-    lines = re.findall(r"^\s*(?:\$ )?(?:\S*/)?damagenet (.+)$", joined, re.M)
-    assert lines
-    for line in lines:
-        words = shlex.split(re.split(r" [|>&]", line)[0], comments=True)
-        args, rest = cli.parser().parse_known_args(words)
-        assert args.stage in cli.STAGES and all("=" in word for word in rest), line
-
-
 @pytest.mark.parametrize("path", shipped(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_file_names_a_place_on_somebodys_disk(path):
     text = path.read_text(encoding="utf-8")

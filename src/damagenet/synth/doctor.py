@@ -2,7 +2,7 @@
 
 `plan` makes every random choice and writes it down as small JSON; `render` is pure. One product
 gives matched twins: the same framing, camera, damage and channel, differing only in how the damage
-got into the pixels.
+got into the pixels::
 
     photo -> frame -> [scene light -> damage? -> camera] -> base      authentic_intact / _damaged
                                                 base -> edit          doctored_damage / _other

@@ -1,9 +1,8 @@
 """Diffusion inpainting: any pipeline of the diffusers library, by hub name or local folder.
 
 Optional (`pip install 'damagenet[inpaint]'`); everything heavy is imported at first use. By default
-a pipeline repaints the whole frame, also outside of the mask, so its native topology is `full`;
-callers paste for `exchange` and `blend`. With `crop` the pipeline works on an enlarged detail and
-pastes it back itself: its native topology is then `exchange`.
+a pipeline repaints the whole frame, also outside of the mask: its topology is `full`, and callers
+paste for the others. With `crop` it works on an enlarged detail and pastes that back: `exchange`.
 """
 
 from __future__ import annotations
