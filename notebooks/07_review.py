@@ -9,18 +9,20 @@
 # |---|---|
 # | **reads** | `runs/<name>/detector.onnx` and the dataset (run notebooks 4 to 6 first) |
 # | **writes** | `runs/<name>/claims/`: reports as HTML and JSON, a queue, decisions |
-# | **takes** | on 2 CPU cores: under 2 minutes with either config |
+# | **takes** | on 2 CPU cores: under 2 minutes with either config; needs no GPU |
 
 # %% tags=["parameters"]
-config = "configs/reproduce.yaml"
+config = "configs/reproduce.yaml"  # the one that notebook 6 exported
 claim = ""  # a photo of your own; empty: the fraud below
 listing = ""  # the seller's photo of the same product; empty: the one of the fraud below
+
+# %% [markdown]
+# The detector is the file of notebook 6; nothing else of the training is needed. The claims come
+# from the dataset, since there, for once, we know who is lying.
 
 # %%
 # %matplotlib inline
 import json
-import os
-from pathlib import Path
 
 import pandas as pd
 from IPython.display import HTML
@@ -31,7 +33,6 @@ from damagenet.claims.review import review
 from damagenet.config import load
 from damagenet.synth import channel, dataset, doctor, products
 
-os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
 settings = load(config)
 data, folder = settings.dataset_dir, settings.run_dir / "claims"
 detector = Detector(settings.run_dir / "detector.onnx")
@@ -73,6 +74,9 @@ other = views.sort_values(["split", "severity"], ascending=[True, False]).iloc[0
 large = json.loads(other.recipe) | {"frame": large["frame"], "channel": straight}
 honest = doctor.render(doctor.Shot(images.read(shop[other.product_id_x]), large["frame"]), large)
 images.write_bytes(folder / "honest.jpg", honest.file)
+
+# %% [markdown]
+# Both claims beside their listings. Cover the captions and decide: which of the two would you pay?
 
 # %%
 listings = {"fraud": shop[row.product_id], "honest": other.path}

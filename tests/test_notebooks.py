@@ -1,6 +1,7 @@
 import ast
 import importlib.util
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -38,14 +39,15 @@ def test_build_is_reproducible():
 
 @pytest.mark.parametrize("change", ["output", "source", "tag", "orphan", "missing"])
 def test_check_notices(tmp_path, change):
-    (tmp_path / "a.py").write_text('# %% tags=["parameters"]\nx = 1\n')
+    text = '# %% [markdown]\n# # A?\n# b\n# %% tags=["parameters"]\nx = 1\n'
+    (tmp_path / "a.py").write_text(text)
     notebook = builder.built(tmp_path / "a.py")
     if change == "output":
-        notebook.cells[0].outputs = [nbformat.v4.new_output("stream", text="1")]
+        notebook.cells[2].outputs = [nbformat.v4.new_output("stream", text="1")]
     if change == "source":
-        notebook.cells[0].source = "x = 2"
+        notebook.cells[2].source = "x = 2"
     if change == "tag":
-        notebook.cells[0].metadata = {}
+        notebook.cells[2].metadata = {}
     if change == "orphan":
         nbformat.write(builder.built(tmp_path / "a.py"), tmp_path / "b.ipynb")
     if change != "missing":
@@ -55,19 +57,44 @@ def test_check_notices(tmp_path, change):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_shape(name):
-    cells = code_cells(name)
-    assert not any(cell.outputs or cell.execution_count for cell in cells)
+    first, *cells = code_cells(name)
+    assert first.source == builder.FIRST  # the same in all of them
+    assert not any(cell.outputs or cell.execution_count for cell in [first, *cells])
     assert cells[0].metadata.get("tags") == ["parameters"]
     assert len(cells[0].source.splitlines()) <= 4
     assert any(isinstance(node, ast.Assert) for node in parsed(cells[-1]).body)
-    assert len(cells) <= 15
+    assert len(cells) <= 14
     assert sum(bool(line.strip()) for cell in cells for line in cell.source.splitlines()) <= 60
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_text_stands_before_every_cell(name):
+    kinds = [c.cell_type for c in nbformat.read(FOLDER / f"{name}.ipynb", as_version=4).cells]
+    assert kinds[1:3] == ["code", "code"]  # the first cell and the parameters
+    assert not [i for i in range(3, len(kinds)) if kinds[i - 1 : i + 1] == ["code", "code"]]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_badges_open_files_that_are_there(name):
+    text = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4).cells[0].source
+    documents = [(FOLDER, text)]
+    if name == STAGES[0]:
+        documents.append((ROOT, (ROOT / "README.md").read_text(encoding="utf-8")))
+    for folder, words in documents:
+        badges = re.findall(r"\[!\[Open in (\w+)\]\((\S+)\)\]\((\S+)\)", words)
+        assert [host for host, *_ in badges] == ["Colab", "Kaggle"]
+        for host, picture, link in badges:
+            assert (folder / picture).is_file() and host.lower() in picture
+            place = re.search(r"github(?:\.com)?/([^/]+/[^/]+)/blob/main/(\S+)$", link)
+            assert builder.URL == f"https://github.com/{place[1]}"
+            assert ROOT / place[2] == FOLDER / f"{name}.ipynb" and (ROOT / place[2]).is_file()
+    assert builder.URL in builder.FIRST
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_no_logic(name):
     banned = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.While, ast.Try, ast.For)
-    for cell in code_cells(name):
+    for cell in code_cells(name)[1:]:
         assert not [node for node in ast.walk(parsed(cell)) if isinstance(node, banned)]
 
 
