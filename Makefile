@@ -61,8 +61,8 @@ check: setup ## lint, format, types, notebooks in step with their sources
 notebooks: setup ## build the .ipynb from their .py sources, output-free
 	$(BIN)/python scripts/build_notebooks.py
 
-lab: setup ## open the workbench
-	$(BIN)/jupyter lab notebooks
+lab: setup ## open the workbench at the first notebook
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_products.ipynb
 
 clean: ## remove runs and caches; keep .venv
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache

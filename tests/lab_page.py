@@ -1,0 +1,125 @@
+"""JupyterLab in headless Chromium from a test's side: serving, running all cells, asking."""
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from conftest import ROOT
+from web_page import BROWSER, OPTIONS
+
+TOKEN = "a-test"
+SETTINGS = {  # no questions about news, a kernel at once, and no cell that waits to be scrolled to
+    "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
+    "notebook-extension/tracker": '{"autoStartDefaultKernel": true, "windowingMode": "none"}',
+}
+RUN_ALL = """async () => {
+  const notebook = jupyterapp.shell.currentWidget
+  await notebook.context.ready
+  await notebook.sessionContext.ready
+  await jupyterapp.commands.execute('notebook:run-all-cells')
+  const cells = notebook.content.widgets.filter(cell => cell.model.type === 'code')
+  return cells.map(cell => ({
+    count: cell.model.executionCount,
+    outputs: cell.model.outputs.toJSON().map(one => (
+      {type: one.output_type, error: one.ename && `${one.ename}: ${one.evalue}`,
+       mimes: Object.keys(one.data ?? {})}))}))
+}"""
+
+
+def command():
+    """What `make lab` starts, with the Python of these tests."""
+    said = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True).stdout
+    line = next(line for line in said.splitlines() if "jupyter lab" in line)
+    return [sys.executable, "-m", *line.split("/bin/")[-1].split()]
+
+
+@contextmanager
+def served(folder):
+    """The address of a workbench started in a folder as `make lab` does, on this machine only."""
+    settings = folder / "settings"
+    for name, text in SETTINGS.items():
+        file = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = [
+        "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+        "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
+        "--LabApp.expose_app_in_browser=True", f"--LabApp.user_settings_dir={settings}",
+        f"--LabApp.workspaces_dir={folder / 'workspaces'}",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    with (folder / "lab.log").open("w") as log:
+        server = subprocess.Popen([*command(), *options], cwd=folder, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                urlopen(f"{address}/api?token={TOKEN}").close()
+                break
+            except URLError:
+                said = (folder / "lab.log").read_text()
+                assert server.poll() is None and time.monotonic() < deadline, said
+                time.sleep(0.3)
+        yield address
+    finally:
+        server.send_signal(signal.SIGTERM)  # ends its kernels, too
+        server.wait(60)
+
+
+@contextmanager
+def opened():
+    """A page of a browser; fails when it asked any other machine for something."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=list(OPTIONS))
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(60_000)
+        foreign = []
+        page.on("request", lambda one: foreign.append(one.url) if not at_home(one.url) else None)
+        yield page
+        browser.close()
+        assert not foreign
+
+
+def at_home(url):
+    return re.match(r"(https?|wss?)://127\.0\.0\.1[:/]|(data|blob|about):", url)
+
+
+def missing():
+    """Why notebooks cannot be opened here, else an empty string."""
+    if not BROWSER:
+        return "no Chromium: apt-get install chromium"
+    return "" if shutil.which("make") else "no make: apt-get install make"
+
+
+def run_all(page, address, name):
+    """Open a notebook and run all cells; an error of a cell is one of the test."""
+    page.goto(f"{address}/lab/tree/notebooks/{name}.ipynb?token={TOKEN}&reset")
+    page.wait_for_function(
+        "name => window.jupyterapp?.shell.currentWidget?.title?.label === name && "
+        "jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status === 'idle'",
+        arg=f"{name}.ipynb",
+    )
+    cells = page.evaluate(RUN_ALL)
+    outputs = [one for cell in cells for one in cell["outputs"]]
+    assert not [one["error"] for one in outputs if one["type"] == "error"]
+    assert [cell["count"] for cell in cells] == list(range(1, len(cells) + 1))
+    return [mime for one in outputs for mime in one["mimes"]]
+
+
+def shut(page):
+    """End the kernel and close the notebook without keeping its outputs."""
+    page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.evaluate("jupyterapp.shell.currentWidget.context.revert()")
