@@ -32,6 +32,15 @@ RUN_ALL = """async () => {
        mimes: Object.keys(one.data ?? {})}))}))
 }"""
 
+SHOWN = """async ([index, other]) => {
+  const image = document.querySelectorAll('img.widget-image')[index]
+  const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer())
+  let text = ''
+  for (let i = 0; i < bytes.length; i += 32768)
+    text += String.fromCharCode(...bytes.subarray(i, i + 32768))
+  return btoa(text) !== other && btoa(text)
+}"""
+
 
 def command():
     """What `make lab` starts, with the Python of these tests."""
@@ -119,7 +128,37 @@ def run_all(page, address, name):
     return [mime for one in outputs for mime in one["mimes"]]
 
 
-def shut(page):
-    """End the kernel and close the notebook without keeping its outputs."""
+def slider(page, label):
+    """The handle of a slider, which takes keys."""
+    return page.locator(f'.widget-slider:has(label:text-is("{label}")) .noUi-handle')
+
+
+def dragged(page, label, share):
+    """Move a slider by a share of its length."""
+    handle = slider(page, label)
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    long = page.locator(f'.widget-slider:has(label:text-is("{label}")) .noUi-base').bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + share * long["width"], y, steps=4)
+    page.mouse.up()
+
+
+def picture(page, index, other_than=""):
+    """The bytes of a picture in a panel, in base 64; waits until they differ from others."""
+    return page.wait_for_function(SHOWN, arg=[index, other_than]).json_value()
+
+
+def status(page):
+    """What a panel says, once it is no longer at work."""
+    told = page.locator('[role="status"]:not(:has-text("drawing")):has-text("|")').first
+    return told.inner_text()
+
+
+def shut(page, shot):
+    """Keep a picture of the panel; end the kernel and drop the outputs."""
+    page.locator(".jp-OutputArea-output .widget-vbox").first.screenshot(path=shot)
     page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     page.evaluate("jupyterapp.shell.currentWidget.context.revert()")

@@ -18,6 +18,7 @@ from damagenet import BadInput, plots
 from damagenet.claims import decisions, queue
 from damagenet.claims.detector import VERDICTS
 from damagenet.runs import rng_for
+from damagenet.widgets_costs import BUSY
 
 ORDERS = ("most concern first", "shuffled")
 COLOURS = {"pass": "#2f7d4f", "review": "#a86400", "flag": "#b3261e"}
@@ -136,6 +137,7 @@ class Board:
 
     def refresh(self, change: object = None) -> None:
         """Measure all thresholds anew and show them."""
+        self.status.value = BUSY
         self.claims = decisions.joined(self.summary, self.decided)
         self.curve = decisions.measured(self.claims, decisions.STEPS.tolist())
         self.chosen = decisions.measured(self.claims, [self.threshold.value]).iloc[0]

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from damagenet import BadInput, plots
 
+BUSY = '<div role="status" style="line-height:1.4;opacity:0.6">drawing …</div>'
+"""Status while a panel follows a control; a browser shows it before the work is done."""
 CLAIMS = 1000
 STEPS = np.linspace(0, 1.01, 102)
 """Thresholds that are priced; the last one is above every score: nothing is flagged."""
@@ -104,6 +106,7 @@ class Deciding:
 
     def refresh(self, change: object = None) -> None:
         """Price all thresholds anew and show them."""
+        self.status.value = BUSY
         honest = self.scored.cell.isin(HONEST[self.honest.value])
         score, doctored = self.scored.score.to_numpy(), self.scored.label.to_numpy() == 1
         pair = score[honest.to_numpy()], score[doctored]
