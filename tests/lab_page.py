@@ -38,7 +38,9 @@ SHOWN = """async ([index, other]) => {
   let text = ''
   for (let i = 0; i < bytes.length; i += 32768)
     text += String.fromCharCode(...bytes.subarray(i, i + 32768))
-  return btoa(text) !== other && btoa(text)
+  const busy = document.body.innerText.includes('drawing …')
+  const idle = jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'
+  return idle && !busy && btoa(text) !== other && btoa(text)
 }"""
 
 
@@ -147,18 +149,19 @@ def dragged(page, label, share):
 
 
 def picture(page, index, other_than=""):
-    """The bytes of a picture in a panel, in base 64; waits until they differ from others."""
+    """A picture of a panel at rest, its bytes in base 64; waits until they differ from others."""
     return page.wait_for_function(SHOWN, arg=[index, other_than]).json_value()
 
 
 def status(page):
-    """What a panel says, once it is no longer at work."""
-    told = page.locator('[role="status"]:not(:has-text("drawing")):has-text("|")').first
-    return told.inner_text()
+    """What a panel says."""
+    return page.locator('.widget-html [role="status"]').first.inner_text()
 
 
 def shut(page, shot):
     """Keep a picture of the panel; end the kernel and drop the outputs."""
+    page.set_viewport_size({"width": 1280, "height": 2000})
     page.locator(".jp-OutputArea-output .widget-vbox").first.screenshot(path=shot)
+    page.set_viewport_size({"width": 1280, "height": 1000})
     page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     page.evaluate("jupyterapp.shell.currentWidget.context.revert()")
