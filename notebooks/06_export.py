@@ -86,10 +86,9 @@ plots.agreement(test.score, again, ("PyTorch", "ONNX Runtime"), test.cell)
 expected = runs.read_json(Path(vectors) / "vectors.json", "see clients/README.md")["vectors"]
 rows = pd.DataFrame(expected).query("width * height < 1e6")[["file", "score"]]
 pictures = [images.read(Path(vectors) / file) for file in rows.file]
-network, _ = model.load(run / "best.safetensors")
-deployed = Deployed(network, card["calibration"]).eval()
+deployed = Deployed(model.load(run / "best.safetensors")[0], card["calibration"]).eval()
 file = (run / "detector.onnx").read_bytes()
-gaps = parity.compared(deployed, file, [picture[None] for picture in pictures[:8]])
+gaps = parity.compared(deployed, file, [one[None] for one in pictures[:8]])
 gaps.groupby(["threads", "batch"])[["score", "heatmap"]].max()
 
 # %% [markdown]
@@ -102,7 +101,7 @@ gaps.groupby(["threads", "batch"])[["score", "heatmap"]].max()
 
 # %%
 packaged = Detector(threads=1, recheck=False)
-said = np.array([packaged(picture).score for picture in pictures])
+said = np.array([packaged(one).score for one in pictures])
 rows.assign(found=said, difference=(rows.score - said).abs())
 
 # %% [markdown]
@@ -110,14 +109,14 @@ rows.assign(found=said, difference=(rows.score - said).abs())
 #
 # A score says how much, a region says where: box, outline, share of the picture and mean heat.
 # Reviewers should see the region, never the number alone. Below is the picture with most regions
-# among a dozen, with the heatmap they are cut from at 0.5;
-# `found[most].regions[0]` holds the numbers of the first.
+# among a dozen, with the heatmap they are cut from at 0.5; `found[most].regions[0]` holds the
+# numbers of the first.
 
 # %%
 found = {image: detector(data / image) for image in test.image.head(12)}
 most = max(found, key=lambda image: len(found[image].regions))
-photo, heat = images.read(data / most), found[most].heatmap
-plots.tiles([plots.outlined(photo, heat >= 0.5), heat], [f"{len(found[most].regions)} regions", ""])
+heat = found[most].heatmap
+plots.tiles([plots.outlined(images.read(data / most), heat >= 0.5), heat], ["regions", "heatmap"])
 
 # %% [markdown]
 # ## A folder of strangers' files
@@ -127,8 +126,8 @@ plots.tiles([plots.outlined(photo, heat >= 0.5), heat], [f"{len(found[most].regi
 # at the top. The same is available as `damagenet predict`, one JSON object a line.
 
 # %%
-shown = [*(data / image for image in test.image.head(7)), Path(config)]
-files = sorted(Path(inbox).iterdir()) if inbox else shown
+mixed = [*map(data.joinpath, test.image[:7]), Path(config)]
+files = sorted(Path(inbox).iterdir()) if inbox else mixed
 records = pd.DataFrame(predict(files, detector, run / "heatmaps"))
 records.assign(file=[path.name for path in files])[["file", "score", "verdict", "error"]]
 
@@ -164,9 +163,8 @@ pd.DataFrame(table, index=sizes, columns=["score", "map", "note"])
 # honesty.
 
 # %%
-chats = [channel.plan(runs.rng_for(settings.seed, image), ("chat",)) for image in test.image]
-whole = [images.read(data / image) for image in test.image]
-sent = [channel.apply(one, [], chat)[0] for one, chat in zip(whole, chats, strict=True)]
+chats = {one: channel.plan(runs.rng_for(settings.seed, one), ("chat",)) for one in test.image}
+sent = [channel.apply(images.read(data / one), [], chat)[0] for one, chat in chats.items()]
 after = [result.score for result in detector.batch(sent)]
 plots.agreement(test.score, after, ("as built", "after a chat app"), test.cell)
 

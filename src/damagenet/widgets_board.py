@@ -64,7 +64,7 @@ class Board:
         self.evidence, self.progress, self.status = ui.HTML(), ui.HTML(), ui.HTML()
         self.picture = ui.Image(format="png")
         prices = (self.threshold, self.risk, self.minutes, self.hourly, self.loss)
-        rows = ((self.order, self.claim), (self.reviewer, self.note), self.buttons.values())
+        rows = ((self.order, self.claim), (self.reviewer, self.note), [*self.buttons.values()])
         boxes = [ui.Box(row, layout=ui.Layout(flex_flow="row wrap")) for row in (*rows, prices)]
         self.panel = ui.VBox([boxes[0], self.progress, self.evidence, *boxes[1:],
                               self.status, self.picture])  # fmt: skip
