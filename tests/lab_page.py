@@ -96,7 +96,7 @@ def opened():
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=BROWSER, args=list(OPTIONS))
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(150_000)  # a busy machine starts kernels slowly
         foreign = []
         page.on("request", lambda one: foreign.append(one.url) if not at_home(one.url) else None)
         yield page

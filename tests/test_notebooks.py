@@ -172,7 +172,7 @@ def priced_by_hand(page, place):
 
 
 def decided_by_hand(page, place):
-    """Two claims of the five that the notebook left open: one by mouse, one by keyboard."""
+    """Two claims that the notebook left open: one by mouse, one by keyboard."""
     kept = place / "runs" / "reproduce" / "claims" / "decisions.csv"
     left = set(pd.read_csv(kept).claim_id)
     for number, press in enumerate((lambda one: one.click(), lambda one: one.press("Space"))):
