@@ -125,8 +125,9 @@ def run_all(page, address, name):
     )
     cells = page.evaluate(RUN_ALL)
     outputs = [one for cell in cells for one in cell["outputs"]]
-    assert not [one["error"] for one in outputs if one["type"] == "error"]
-    assert [cell["count"] for cell in cells] == list(range(1, len(cells) + 1))
+    errors = [one["error"] for one in outputs if one["type"] == "error"]
+    counts = [cell["count"] for cell in cells]
+    assert not errors and counts == list(range(1, len(cells) + 1)), (errors, counts)
     return [mime for one in outputs for mime in one["mimes"]]
 
 

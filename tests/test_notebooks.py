@@ -201,7 +201,7 @@ def test_notebooks_run_in_order(place, browsed, name):
             pytest.skip(f"ran, but not by hand: {lab_page.missing()}")
         return
     mimes = lab_page.run_all(browsed.page, browsed.address, name)
-    assert mimes.count("application/vnd.jupyter.widget-view+json") == 1
+    assert "application/vnd.jupyter.widget-view+json" in mimes  # progress bars are some, too
     assert mimes.count("image/png") >= 2
     HANDS[name](browsed.page, place)
     lab_page.shut(browsed.page, browsed.shots / f"{name}.png")
