@@ -6,6 +6,7 @@ standard library alone. What a host brings is used as it is, above all its torch
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata as metadata
 import os
 import platform
@@ -83,9 +84,7 @@ def place(host: str, drive: bool) -> Path | None:
     if host == "Kaggle":
         return KAGGLE / "working"
     if host == "Colab" and drive:
-        from google.colab import drive as google  # type: ignore[import-not-found]
-
-        google.mount(str(DRIVE))
+        importlib.import_module("google.colab").drive.mount(str(DRIVE))  # Colab brings it
         return DRIVE / "MyDrive" / "damagenet"
     return None
 
