@@ -38,7 +38,8 @@ SHOWN = """async ([index, other]) => {
   let text = ''
   for (let i = 0; i < bytes.length; i += 32768)
     text += String.fromCharCode(...bytes.subarray(i, i + 32768))
-  const busy = document.body.innerText.includes('drawing …')
+  const told = [...document.querySelectorAll('.widget-html [role="status"]')]
+  const busy = told.some(one => one.textContent.includes('drawing'))
   const idle = jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'
   return idle && !busy && btoa(text) !== other && btoa(text)
 }"""
@@ -154,9 +155,9 @@ def picture(page, index, other_than=""):
     return page.wait_for_function(SHOWN, arg=[index, other_than]).json_value()
 
 
-def status(page):
-    """What a panel says."""
-    return page.locator('.widget-html [role="status"]').first.inner_text()
+def says(page, text):
+    """Wait until the status of a panel holds a text; a panel at work says only that it is."""
+    page.locator('.widget-html [role="status"]').filter(has_text=text).wait_for()
 
 
 def shut(page, shot):

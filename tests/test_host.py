@@ -110,10 +110,10 @@ def pip(monkeypatch):
         asked.commands.append(command)
         asked.pins = Path(command[command.index("-c") + 1]).read_text().split()
         monkeypatch.setattr(host, "_versions", lambda: {**before, **asked.after})
-        return SimpleNamespace(returncode=asked.code, stderr="ERROR: ResolutionImpossible")
+        return SimpleNamespace(returncode=asked.code, stdout="ERROR: ResolutionImpossible")
 
     monkeypatch.setattr(host, "_versions", lambda: before)
-    monkeypatch.setattr(host, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(host, "subprocess", SimpleNamespace(run=run, PIPE=-1, STDOUT=-2))
     return asked
 
 

@@ -157,18 +157,18 @@ def doctored_by_hand(page, place):
     third = lab_page.picture(page, 1, other_than=after)
     page.get_by_label("topology").select_option("full")
     lab_page.picture(page, 1, other_than=third)
-    assert "label 1" in lab_page.status(page)
+    lab_page.says(page, "doctored: label 1")
 
 
 def priced_by_hand(page, place):
     """The threshold down to 0 flags everybody; a price changes the bill."""
-    said, before = lab_page.status(page), lab_page.picture(page, 0)
+    before = lab_page.picture(page, 0)
     lab_page.slider(page, "flag from score").press("Home")
     lab_page.picture(page, 0, other_than=before)
-    assert "990.0 honest buyers are accused, 0.0 left in peace" in lab_page.status(page) != said
+    lab_page.says(page, "990.0 honest buyers are accused, 0.0 left in peace")
     page.get_by_label("an accusation costs").fill("7")
     page.get_by_label("an accusation costs").press("Enter")
-    page.get_by_text("cost 6,930").wait_for()
+    lab_page.says(page, "cost 6,930")
 
 
 def decided_by_hand(page, place):

@@ -118,10 +118,13 @@ def install() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "kept.txt"
         file.write_text("\n".join(pins) + "\n", encoding="utf-8")
-        command = [sys.executable, "-m", "pip", "install", "-q", "-c", str(file)]
-        run = subprocess.run([*command, "-e", f"{ROOT}[{EXTRAS}]"], capture_output=True, text=True)
+        command = [sys.executable, "-m", "pip", "install", "-c", str(file)]
+        run = subprocess.run(
+            [*command, "-e", f"{ROOT}[{EXTRAS}]"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
     if run.returncode:
-        said = "\n".join(run.stderr.strip().splitlines()[-8:])
+        said = "\n".join(run.stdout.strip().splitlines()[-12:])
         raise BadInput(
             f"pip cannot install the project beside this host's {', '.join(pins)}:\n{said}\n"
             "without network: switch it on (Kaggle: Settings > Internet); where versions do not "
