@@ -77,7 +77,7 @@ class Deciding:
     def __init__(self, scored: pd.DataFrame, threshold: float) -> None:
         """As for `deciding`."""
         self.scored = scored
-        wide = {"style": {"description_width": "9em"}, "layout": ui.Layout(width="27em")}
+        wide = {"style": {"description_width": "11em"}, "layout": ui.Layout(width="29em")}
         self.threshold = ui.FloatSlider(
             value=min(threshold, STEPS[-1]), min=0, max=STEPS[-1], step=0.01,
             description="flag from score", continuous_update=False, **wide,
