@@ -64,8 +64,8 @@ docs: setup ## the documents as a site, site/index.html; a broken link fails
 notebooks: setup ## build the .ipynb from their .py sources, output-free
 	$(BIN)/python scripts/build_notebooks.py
 
-lab: setup ## open the workbench
-	$(BIN)/jupyter lab notebooks
+lab: setup ## open the workbench at the first notebook
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_products.ipynb
 
 clean: ## remove runs, site and caches; keep .venv
 	rm -rf runs site .pytest_cache .mypy_cache .ruff_cache

@@ -9,7 +9,7 @@
 # |---|---|
 # | **reads** | the photos the config names, else `DAMAGENET_DATA`, else the project's samples |
 # | **writes** | `runs/<name>/products.parquet`, one row per photo |
-# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline under 1 minute |
+# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline under 1 minute; needs no GPU |
 
 # %% tags=["parameters"]
 config = "configs/smoke.yaml"  # one file describes a whole experiment
@@ -21,20 +21,19 @@ folder = ""  # a folder of your own photos; empty: those that the config names
 # is here to be run, not to be believed: numbers measured on so few products only show that the
 # parts fit together. `demo.yaml` learns a little in ten minutes; `baseline.yaml` is the real one.
 #
-# All paths are as on the command line, relative to the project's folder. Nothing is written outside
-# of its `runs/`, and the command `damagenet` finds there what a notebook made, and the other way
-# round.
+# The first cell of every notebook took you to the project's folder, so paths are as on the command
+# line. Nothing is written outside of its `runs/`, and the command `damagenet` finds there what a
+# notebook made, and the other way round. Below is what the config says about photos; an empty
+# `folders` means "those at hand".
 
 # %%
 # %matplotlib inline
-import os
 from pathlib import Path
 
 from damagenet import plots
 from damagenet.config import load
 from damagenet.synth import products
 
-os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
 own = [f"products.folders={folder}"] if folder else []
 settings = load(config, ["products.table=", *own])  # an empty table: register the folders afresh
 out = settings.run_dir / "products.parquet"

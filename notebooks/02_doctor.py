@@ -11,7 +11,7 @@
 # |---|---|
 # | **reads** | the photos of notebook 1 (registers them itself where that is still to do) |
 # | **writes** | `runs/<name>/products.parquet` |
-# | **takes** | on 2 CPU cores: smoke half a minute, baseline 1 minute |
+# | **takes** | on 2 CPU cores: smoke half a minute, baseline 1 minute; needs no GPU |
 
 # %% tags=["parameters"]
 config = "configs/smoke.yaml"
@@ -19,18 +19,20 @@ photo = ""  # the path of a photo of your own; empty: one of the config's
 product = 8  # which of the config's photos
 seed = 5  # another seed: another camera, place, damage and edit
 
+# %% [markdown]
+# The cell below picks one intact product from notebook 1, or your `photo`, and asks which decoders
+# are installed. Pictures are made a little larger than the smoke config would, to look at, and
+# everything that would blur the comparison (chat apps, drawn arrows) is put off until later.
+
 # %%
 # %matplotlib inline
-import os
 from dataclasses import replace
-from pathlib import Path
 
 from damagenet import images, plots, runs, widgets
 from damagenet.config import load
 from damagenet.synth import channel, damage, doctor, markup, products, regenerate
 from damagenet.synth.shot import Shot, plan_frame
 
-os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
 larger = "build.long_side=480 build.native=0 build.overlay=0 build.chains=camera".split()
 settings = load(config, larger)
 table = products.resolve(settings.products, settings.run_dir / "products.parquet")
@@ -212,8 +214,7 @@ plots.samples(marked, ["authentic"] * 5, 5)
 # see one picture, and the controls rest.)
 
 # %%
-bench = widgets.doctoring(image, category, build, seed)
-bench
+(bench := widgets.doctoring(image, category, build, seed))
 
 # %% [markdown]
 # ## What to try next

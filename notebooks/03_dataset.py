@@ -9,16 +9,20 @@
 # |---|---|
 # | **reads** | the photos that the config names |
 # | **writes** | `runs/<name>/dataset/`: pictures, masks, manifest, audit, dataset card |
-# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline about 20 minutes |
+# | **takes** | on 2 CPU cores: smoke under 1 minute, baseline about 20 minutes; needs no GPU |
 
 # %% tags=["parameters"]
 config = "configs/smoke.yaml"  # your own photos: a copy of it with `products.folders` set
 workers = 2  # processes; any number of them gives the same bytes
 
+# %% [markdown]
+# What a build draws is decided by the config's section `build`, shown below: which decoders, how
+# much of the picture they touch, what happens on the way to the claims desk, and which part of the
+# products is put aside for validation and test.
+
 # %%
 # %matplotlib inline
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -31,7 +35,6 @@ from damagenet.detect import metrics
 from damagenet.synth import audit, card, dataset, doctor, products
 from damagenet.synth.shot import Shot
 
-os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
 pd.options.display.max_colwidth = None
 settings = load(config)
 settings.build

@@ -9,18 +9,22 @@
 # | **reads** | the photos that the config names; its dataset, which is built where it is missing |
 # | **writes** | `runs/<name>/`: `dataset/`, the config used, `train.csv`, `best.safetensors` |
 # | **takes** | on 2 quiet CPU cores: reproduce 2 minutes, baseline about an hour |
+# | | on a GPU: `gpu.yaml` is made for one; not measured (`docs/gpu.md`) |
 #
 # The smoke config of the notebooks before has forty steps, enough to see that the loop turns and
 # too few to learn anything. From here on we use `reproduce.yaml`, the **easy end** of the task:
 # whole frames through a decoder, straight from the camera. There a toy learns in a minute.
 
 # %% tags=["parameters"]
-config = "configs/reproduce.yaml"
+config = "configs/reproduce.yaml"  # your own photos: a copy of it with `products.folders` set
+
+# %% [markdown]
+# The dataset is built first, as in notebook 3; that takes most of a minute and happens once. Below
+# is the config's section `train`. If you asked for a GPU (`device: cuda`) and there is none, the
+# training says so and stops, as an hour of work should not silently become a day.
 
 # %%
 # %matplotlib inline
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -33,7 +37,6 @@ from damagenet.detect.loader import Twins
 from damagenet.detect.train import infer, train
 from damagenet.synth import dataset
 
-os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
 settings = load(config)
 data, run = dataset.build(settings), settings.run_dir
 manifest = dataset.read_manifest(data)
@@ -91,15 +94,12 @@ print(f"{settings.train.encoder}: {weights:,} weights, crops of {settings.train.
 # %% [markdown]
 # ## Train
 #
-# Interrupt whenever you like and run the cell again: it resumes from the last evaluation. A
-# finished run is left alone. The best weights by validation AUC are kept, not the last ones.
+# Interrupt whenever you like, or lose the machine, and run the cell again: it goes on from the last
+# state in `runs/` to the same weights, bit for bit on a CPU. A finished run is left alone. The best
+# weights by validation AUC are kept, not the last ones.
 
 # %%
 train(settings)
-
-# %%
-log = pd.read_csv(run / "train.csv")
-plots.training_curve(log)
 
 # %% [markdown]
 # ## How to read the curves
@@ -113,6 +113,14 @@ plots.training_curve(log)
 # fine detail of the original was put back (`align.cut`, see notebook 2), which leaves no trace that
 # anyone could find. They are left out of training and stay in validation, as such edits exist. A
 # validation curve close to 1 would be a reason to look for a leak, not to celebrate.
+
+# %%
+log = pd.read_csv(run / "train.csv")
+plots.training_curve(log)
+
+# %% [markdown]
+# The same as numbers, one row an evaluation. `wait` is the share of time that the network waited
+# for pictures: near 0 the processor is the bottleneck, near 1 it is the disk or `train.workers`.
 
 # %%
 log

@@ -9,18 +9,20 @@
 # |---|---|
 # | **reads** | `runs/<name>/detector.onnx` and the dataset (run notebooks 4 to 6 first) |
 # | **writes** | `runs/<name>/claims/`: reports as HTML and JSON, a queue, decisions |
-# | **takes** | on 2 CPU cores: under 2 minutes with either config |
+# | **takes** | on 2 CPU cores: under 2 minutes with either config; needs no GPU |
 
 # %% tags=["parameters"]
-config = "configs/reproduce.yaml"
+config = "configs/reproduce.yaml"  # the one that notebook 6 exported
 claim = ""  # a photo of your own; empty: the fraud below
 listing = ""  # the seller's photo of the same product; empty: the one of the fraud below
+
+# %% [markdown]
+# The detector is the file of notebook 6; nothing else of the training is needed. The claims come
+# from the dataset, since there, for once, we know who is lying.
 
 # %%
 # %matplotlib inline
 import json
-import os
-from pathlib import Path
 
 import pandas as pd
 from IPython.display import HTML
@@ -31,7 +33,6 @@ from damagenet.claims.review import review
 from damagenet.config import load
 from damagenet.synth import channel, dataset, doctor, products
 
-os.chdir(".." if Path.cwd().name == "notebooks" else ".")  # paths as on the command line
 settings = load(config)
 data, folder = settings.dataset_dir, settings.run_dir / "claims"
 detector = Detector(settings.run_dir / "detector.onnx")
@@ -73,6 +74,9 @@ other = views.sort_values(["split", "severity"], ascending=[True, False]).iloc[0
 large = json.loads(other.recipe) | {"frame": large["frame"], "channel": straight}
 honest = doctor.render(doctor.Shot(images.read(shop[other.product_id_x]), large["frame"]), large)
 images.write_bytes(folder / "honest.jpg", honest.file)
+
+# %% [markdown]
+# Both claims beside their listings. Cover the captions and decide: which of the two would you pay?
 
 # %%
 listings = {"fraud": shop[row.product_id], "honest": other.path}
@@ -138,7 +142,8 @@ HTML(widgets_board.framed(page, height=900))
 
 # %%
 test = manifest[manifest.split == "test"].head(48)
-rows = test.assign(claim_id=test.image, photos=[(data / p).absolute() for p in test.image])
+names = [f"claim {n:02}" for n in range(len(test))]  # a file's own name tells the truth
+rows = test.assign(claim_id=names, photos=[(data / p).absolute() for p in test.image])
 rows[["claim_id", "photos", "label"]].to_csv(folder / "claims.csv", index=False)
 summary = queue.review_all(queue.read_claims(folder / "claims.csv"), detector, folder / "queue")
 pd.read_csv(folder / "queue" / "summary.csv")[["claim_id", "verdict", "score", "labels"]].head()
@@ -148,14 +153,16 @@ pd.read_csv(folder / "queue" / "summary.csv")[["claim_id", "verdict", "score", "
 #
 # The board below shows one claim after another with its report, and appends what you decide to a
 # file. Close the notebook and come back: it goes on where you were. To show the curves, this cell
-# lets the manifest decide in your place, since here we know the truth.
+# lets the manifest decide all claims but every tenth, since here we know the truth. Those are
+# yours: look, choose *accept*, *refuse* or *ask*, and the next one comes. (Tab and Space do, too.)
 #
 # **Look first:** how far apart are "refused among passed" and the top of its band? With so few
 # claims settled the band is wide, and it is the band that counts: it says what you may promise.
 
 # %%
-truth = test.set_index("image").label.map({0: "accept", 1: "refuse"})
-[decisions.record(folder / "decisions.csv", one, truth[one["claim_id"]]) for one in summary]
+truth = rows.set_index("claim_id").label.map({0: "accept", 1: "refuse"})
+known = [one for n, one in enumerate(summary) if n % 10]
+[decisions.record(folder / "decisions.csv", one, truth[one["claim_id"]]) for one in known]
 (board := widgets_board.board(folder / "queue", folder / "decisions.csv"))
 
 # %% [markdown]
@@ -186,4 +193,4 @@ pd.Series({"may pass at 20 % risk": 0.0 if best is None else best.passed, **mone
 assert reports["fraud"]["verdict"] == "flag"  # its label alone suffices, whatever the network says
 assert (fraud.label, honest.label, reports["honest"]["labels"]) == (1, 0, [])
 assert page.with_suffix(".json").is_file() and "证据报告" in page.read_text("utf-8")
-assert len(board.decided) == len(summary) and not queue.errors(summary)
+assert len(board.decided) >= len(known) and not queue.errors(summary)

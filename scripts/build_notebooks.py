@@ -4,21 +4,59 @@
     python scripts/build_notebooks.py --check    # exit 1 when one is not what its .py gives
 
 The .py is the source, in percent format; edit that one. Content decides, never file times, which
-mean nothing after a checkout.
+mean nothing after a checkout. What all notebooks share is added here: badges below the title, and
+the first cell, which makes Colab and Kaggle ready. The README gets the badges of the first one.
+The repository's address stands in pyproject.toml alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-FOLDER = Path(__file__).parents[1] / "notebooks"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "notebooks"
+README = ROOT / "README.md"
+URL = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+HOSTS = {
+    "Colab": "https://colab.research.google.com/github/{}",
+    "Kaggle": "https://kaggle.com/kernels/welcome?src=https://github.com/{}",
+}
+BADGES = re.compile(r"^\[!\[Open in .*$", re.M)
+FIRST = f"""\
+# Colab and Kaggle get what they lack; at home this only says where you are (docs/gpu.md).
+import importlib.util, os, sys
+if not importlib.util.find_spec("damagenet"):
+    src = "../src" if os.path.isdir("../src/damagenet") else "damagenet-lab/src"
+    ![ -d {{src}} ] || git clone -q --depth 1 {URL} damagenet-lab
+    sys.path.insert(0, os.path.abspath(src))
+from damagenet import host
+host.start(drive=False)  # on Colab, True keeps your runs in your Google Drive"""
+
+
+def badges(name: str, images: str) -> str:
+    """Links that open a notebook on each host; the pictures are the project's own."""
+    path = URL.removeprefix("https://github.com/") + f"/blob/main/notebooks/{name}.ipynb"
+    return " ".join(
+        f"[![Open in {host}]({images}/open-in-{host.lower()}.svg)]({link.format(path)})"
+        for host, link in HOSTS.items()
+    )
+
+
+def readme() -> str:
+    """The README with the badges of the first notebook."""
+    line = badges("01_products", "docs/images")
+    return BADGES.sub(lambda _: line, README.read_text(encoding="utf-8"))
 
 
 def built(source: Path) -> NotebookNode:
@@ -26,6 +64,10 @@ def built(source: Path) -> NotebookNode:
     notebook = jupytext.read(source)
     notebook.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL))
     notebook.nbformat, notebook.nbformat_minor = 4, 5
+    title, rest = notebook.cells[0].source.split("\n", 1)
+    notebook.cells[0].source = f"{title}\n\n{badges(source.stem, '../docs/images')}\n{rest}"
+    first = nbformat.v4.new_code_cell(FIRST, metadata={"tags": ["bootstrap"]})
+    notebook.cells.insert(1, first)
     for number, cell in enumerate(notebook.cells):
         tags = cell.metadata.get("tags")
         cell.metadata = NotebookNode({"tags": tags} if tags else {})
@@ -56,6 +98,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on differences")
     if parser.parse_args().check:
         wrong = outdated()
+        if README.read_text(encoding="utf-8") != readme():
+            wrong.append(f"{README}: its badges name another address than pyproject.toml")
         for line in wrong:
             print(line, file=sys.stderr)
         if wrong:
@@ -63,7 +107,8 @@ def main() -> int:
         return 1 if wrong else 0
     for source in sorted(FOLDER.glob("*.py")):
         nbformat.write(built(source), source.with_suffix(".ipynb"))
-        print(source.with_suffix(".ipynb").relative_to(FOLDER.parent))
+        print(source.with_suffix(".ipynb").relative_to(ROOT))
+    README.write_text(readme(), encoding="utf-8")
     return 0
 
 

@@ -105,6 +105,14 @@ def test_the_outline_is_drawn_on_the_doctored_twin_alone_and_renders_nothing(ben
     assert np.array_equal(seen(bench.doctored), plain)
 
 
+def test_a_panel_says_that_it_is_at_work_before_it_works(bench, desk):
+    for panel, control, value in ((bench, "severity", 2), (desk, "threshold", 0.3)):
+        said = []
+        panel.status.observe(lambda change, said=said: said.append(change["new"]), names="value")
+        getattr(panel, control).value = value
+        assert "drawing" in said[0] and "drawing" not in said[1] and len(said) == 2
+
+
 def test_zooming_enlarges_all_three_alike(bench):
     bench.zoom.value = True
     pictures = [seen(w) for w in (bench.authentic, bench.doctored, bench.changed)]

@@ -22,6 +22,7 @@ from damagenet.config import Build
 from damagenet.images import Array
 from damagenet.synth import channel, damage, doctor, regenerate
 from damagenet.synth.shot import Recipe, Shot, plan_frame
+from damagenet.widgets_costs import BUSY
 from damagenet.widgets_costs import deciding as deciding
 
 ZOOMED = 480
@@ -102,6 +103,7 @@ class Doctoring:
     def refresh(self, render: bool = True) -> None:
         """Render anew (or only redraw) and show the result or what is wrong."""
         start = time.perf_counter()
+        self.status.value = BUSY
         try:
             if render:
                 self.samples = ()

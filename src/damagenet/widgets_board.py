@@ -18,6 +18,7 @@ from damagenet import BadInput, plots
 from damagenet.claims import decisions, queue
 from damagenet.claims.detector import VERDICTS
 from damagenet.runs import rng_for
+from damagenet.widgets_costs import BUSY
 
 ORDERS = ("most concern first", "shuffled")
 COLOURS = {"pass": "#2f7d4f", "review": "#a86400", "flag": "#b3261e"}
@@ -63,7 +64,7 @@ class Board:
         self.evidence, self.progress, self.status = ui.HTML(), ui.HTML(), ui.HTML()
         self.picture = ui.Image(format="png")
         prices = (self.threshold, self.risk, self.minutes, self.hourly, self.loss)
-        rows = ((self.order, self.claim), (self.reviewer, self.note, *self.buttons.values()))
+        rows = ((self.order, self.claim), (self.reviewer, self.note), [*self.buttons.values()])
         boxes = [ui.Box(row, layout=ui.Layout(flex_flow="row wrap")) for row in (*rows, prices)]
         self.panel = ui.VBox([boxes[0], self.progress, self.evidence, *boxes[1:],
                               self.status, self.picture])  # fmt: skip
@@ -136,6 +137,7 @@ class Board:
 
     def refresh(self, change: object = None) -> None:
         """Measure all thresholds anew and show them."""
+        self.status.value = BUSY
         self.claims = decisions.joined(self.summary, self.decided)
         self.curve = decisions.measured(self.claims, decisions.STEPS.tolist())
         self.chosen = decisions.measured(self.claims, [self.threshold.value]).iloc[0]

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from damagenet import BadInput, plots
 
+BUSY = '<div role="status" style="line-height:1.4;opacity:0.6">drawing …</div>'
+"""Status while a panel follows a control; a browser shows it before the work is done."""
 CLAIMS = 1000
 STEPS = np.linspace(0, 1.01, 102)
 """Thresholds that are priced; the last one is above every score: nothing is flagged."""
@@ -75,7 +77,7 @@ class Deciding:
     def __init__(self, scored: pd.DataFrame, threshold: float) -> None:
         """As for `deciding`."""
         self.scored = scored
-        wide = {"style": {"description_width": "9em"}, "layout": ui.Layout(width="27em")}
+        wide = {"style": {"description_width": "11em"}, "layout": ui.Layout(width="29em")}
         self.threshold = ui.FloatSlider(
             value=min(threshold, STEPS[-1]), min=0, max=STEPS[-1], step=0.01,
             description="flag from score", continuous_update=False, **wide,
@@ -104,6 +106,7 @@ class Deciding:
 
     def refresh(self, change: object = None) -> None:
         """Price all thresholds anew and show them."""
+        self.status.value = BUSY
         honest = self.scored.cell.isin(HONEST[self.honest.value])
         score, doctored = self.scored.score.to_numpy(), self.scored.label.to_numpy() == 1
         pair = score[honest.to_numpy()], score[doctored]

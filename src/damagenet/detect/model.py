@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from damagenet import BadInput, images
+from damagenet import BadInput, host, images
 from damagenet.config import Train, from_dict, to_dict
 from damagenet.detect.encoder import NoDown
 from damagenet.detect.periodic import Periodic
@@ -225,7 +225,10 @@ def device_for(name: str) -> torch.device:
         BadInput: cuda where there is none; training silently on a CPU would cost a day.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise BadInput("train.device=cuda but torch finds no GPU; use auto or cpu")
+        raise BadInput(
+            "train.device=cuda but torch finds no GPU; use train.device=auto or cpu, or get one: "
+            + host.GPU[host.name()]
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
