@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
 from damagenet import BadInput
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 WAIT = 60
 """Seconds until the scheduler and the first worker must have answered."""
+AHEAD = 1000
+"""Tasks at the scheduler: enough for some hundred workers, little for its memory."""
+
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -46,3 +51,36 @@ def connect(address: str) -> Iterator[Client]:
             raise BadInput(
                 f"{address}: a worker lacks {error.name}; install damagenet there"
             ) from None
+
+
+def finished(
+    client: Client, call: Callable[[Item], object], items: Iterable[Item]
+) -> Iterator[tuple[Item, Future[object]]]:
+    """Each item with its future, as soon as `call(item)` is done on some worker.
+
+    A task whose worker dies runs again on another. Not joblib's backend for Dask: that one asks for
+    the number of workers once, computes here if it is one, and leaves later ones idle.
+    """
+    from distributed import as_completed
+
+    items, waiting = iter(items), {}
+
+    def submitted(count: int) -> list[Future[object]]:
+        futures = []
+        for item in islice(items, count):
+            future = client.submit(call, item, pure=False)  # a failed task must run again
+            waiting[future.key] = item
+            futures.append(future)
+        return futures
+
+    running = as_completed(submitted(AHEAD))
+    for future in running:
+        yield waiting.pop(future.key), future
+        running.update(submitted(1))
+
+
+def killed() -> type[Exception]:
+    """What a task raises that ended every worker it met."""
+    from distributed import KilledWorker
+
+    return KilledWorker

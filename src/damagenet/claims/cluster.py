@@ -16,8 +16,6 @@ from damagenet.claims.scoring import Job, Pending, Record, in_order, plan, score
 
 BATCH = 16
 """Photos in one task: seconds of work, so that handing it out costs nothing."""
-AHEAD = 1000
-"""Tasks at the scheduler: enough for some hundred workers, little for its memory."""
 
 _open: dict[tuple[object, ...], Detector] = {}
 _opening = Lock()
@@ -49,8 +47,6 @@ def predict_on(
         BadInput: Dask is not installed, nobody answers, or workers differ in model or version.
     """
     with cluster.connect(address) as client:
-        from distributed import KilledWorker
-
         model = None if detector.path == PACKAGED else detector.path.resolve()
         call = partial(
             score_batch, model=model, threads=threads, made=made_by(detector), folder=Path.cwd()
@@ -58,11 +54,11 @@ def predict_on(
         jobs = plan(paths, heatmaps, taken)
         batches = iter(lambda: list(islice(jobs, BATCH)), [])
         submit = partial(client.submit, call, pure=False)  # a failed task must run again
-        for batch, future in in_order(submit, batches, AHEAD):
+        for batch, future in in_order(submit, batches, cluster.AHEAD):
             try:
                 yield from future.result()
-            except KilledWorker:
-                yield from _one_by_one(submit, batch, KilledWorker)
+            except cluster.killed():
+                yield from _one_by_one(submit, batch, cluster.killed())
 
 
 def score_batch(

@@ -10,8 +10,8 @@ Every finished product leaves a part in `.parts/`; an interrupted build goes on 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -92,11 +92,11 @@ def build(config: Config, out: Path | None = None, workers: int = 1, dask: str =
     left = [unit for unit in todo if unit.name not in done]
     if done:
         tqdm.write(f"resuming: {len(todo) - len(left)} of {len(todo)} products are done")
-    with (
-        _machines(workers, dask, out.resolve(), identity, families) as (pool, make, count),
-        tqdm(total=len(todo), initial=len(todo) - len(left), desc="build", unit="product") as bar,
-    ):
-        for _ in pool(joblib.delayed(make)(unit) for unit in left):
+    count = workers
+    with tqdm(total=len(todo), initial=len(todo) - len(left), desc="build", unit="product") as bar:
+        made = _there(out, left, dask, identity, families) if dask else _here(out, left, workers)
+        for count in made:
+            bar.set_postfix(processes=count, refresh=False)
             bar.update()
 
     counts, skipped, cost = _assemble(out, todo)
@@ -135,25 +135,34 @@ def build(config: Config, out: Path | None = None, workers: int = 1, dask: str =
     return out
 
 
-@contextmanager
-def _machines(
-    workers: int, dask: str, out: Path, identity: str, families: tuple[str, ...]
-) -> Iterator[tuple[joblib.Parallel, Callable[[Unit], None], int]]:
-    """Processes of this machine or of a cluster, what they call, and how many there are."""
-    if not dask:
-        pool = joblib.Parallel(workers, return_as="generator_unordered")
-        yield pool, partial(units.make, out), workers
-        return
+def _here(out: Path, left: list[Unit], workers: int) -> Iterator[int]:
+    """Make units in processes of this machine; after each, how many processes there are."""
+    jobs = (joblib.delayed(units.make)(out, unit) for unit in left)
+    for _ in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+        yield workers
+
+
+def _there(
+    out: Path, left: list[Unit], address: str, identity: str, families: tuple[str, ...]
+) -> Iterator[int]:
+    """The same on a Dask cluster, whose workers may come and go."""
     wanted = tuple(units.surroundings(families).items())
-    with cluster.connect(dask) as client, joblib.parallel_config("dask", client=client):
-        threads = client.nthreads()
-        if any(count > 1 for count in threads.values()):
+    make = partial(units.make_there, out.resolve(), identity, wanted)
+    with cluster.connect(address) as client:
+        if any(count > 1 for count in client.nthreads().values()):
             raise BadInput(
-                f"{dask}: workers have several threads, and a picture is drawn in one process of "
-                f"its own; start them with `dask worker {dask} --nworkers N --nthreads 1`"
+                f"{address}: workers have several threads, and pictures are drawn by one in each "
+                f"process; start them with `dask worker {address} --nworkers N --nthreads 1`"
             )
-        pool = joblib.Parallel(-1, return_as="generator_unordered")
-        yield pool, partial(units.make_there, out, identity, wanted), len(threads)
+        for unit, done in cluster.finished(client, make, left):
+            try:
+                done.result()
+            except cluster.killed() as error:
+                raise BadInput(
+                    f"{unit.row['path']}: drawing it ended every worker that tried (out of "
+                    "memory?); leave it out, or give the workers more"
+                ) from error
+            yield len(client.nthreads())
 
 
 def _assemble(out: Path, todo: list[Unit]) -> tuple[pd.DataFrame, list[str], dict[str, float]]:
