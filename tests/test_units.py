@@ -13,8 +13,7 @@ import pytest
 from conftest import settings, tree
 
 from damagenet import BadInput, cli, config, images, runs
-from damagenet.detect.pairs import COLUMNS, Pairs
-from damagenet.synth import audit, card, dataset, units
+from damagenet.synth import audit, card, units
 from damagenet.synth.dataset import build, read_manifest
 
 APART = ("dataset.json", "timing.json")
@@ -62,15 +61,6 @@ def test_a_row_group_of_the_manifest_is_a_shard_and_holds_whole_groups(sharded, 
 def test_a_small_set_has_the_manifest_it_always_had(built, manifest, tmp_path):
     manifest.to_parquet(tmp_path / "m.parquet", index=False)
     assert (tmp_path / "m.parquet").read_bytes() == (built / "manifest.parquet").read_bytes()
-
-
-def test_a_manifest_in_pieces_gives_the_pairs_of_the_whole(sharded, monkeypatch):
-    whole = read_manifest(sharded)
-    whole = Pairs(whole[whole.split == "train"])
-    monkeypatch.setattr(dataset, "PIECE", 3)  # draws and shards straddle them
-    pieces = Pairs(dataset.pieces(sharded, COLUMNS, "train"))
-    assert len(whole) and list(pieces) == list(whole)
-    assert list(pieces.plain) == list(whole.plain)
 
 
 def test_a_sharded_set_is_audited_and_described(sharded, tmp_path):
