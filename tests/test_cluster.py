@@ -74,7 +74,7 @@ def test_only_the_photo_that_kills_workers_fails():
 
 def test_without_dask_or_scheduler_there_is_one_clear_error(model, monkeypatch):
     detector = Detector(model, threads=1)
-    monkeypatch.setattr(cluster, "WAIT", 0.3)
+    monkeypatch.setattr("damagenet.cluster.WAIT", 0.3)
     pytest.importorskip("distributed")
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         with pytest.raises(BadInput, match="no Dask scheduler answers"):

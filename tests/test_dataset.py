@@ -14,7 +14,7 @@ from joblib.externals.loky import process_executor
 
 from damagenet import BadInput, config, images, runs
 from damagenet.claims.labels import read_labels
-from damagenet.synth import dataset, groups, products
+from damagenet.synth import dataset, groups, products, units
 from damagenet.synth.dataset import COLUMNS, SPLITS, build, read_manifest, read_pair
 from damagenet.synth.doctor import CELLS
 
@@ -58,7 +58,7 @@ def test_every_row_agrees_with_its_files(built, manifest):
         assert image.shape == (row["height"], row["width"], 3)
         assert row["label"] == int(mask.any()) == int(row["cell"].startswith("doctored"))
         assert row["area"] == pytest.approx(mask.mean(), abs=1e-6)
-        assert row["label"] == 0 or mask.sum() >= 0.5 * dataset.MIN_MASK
+        assert row["label"] == 0 or mask.sum() >= 0.5 * units.MIN_MASK
         recipe = json.loads(row["recipe"])
         assert recipe["channel"] == json.loads(row["channel"])
         assert (recipe["cell"], recipe["kind"]) == (row["cell"], row["kind"])

@@ -9,8 +9,8 @@ from conftest import photo, settings
 from torch.utils.data import DataLoader
 
 from damagenet import BadInput, images
-from damagenet.detect import loader
-from damagenet.detect.loader import Twins, choose_crop, pair_up, random_region
+from damagenet.detect.loader import Twins, choose_crop, random_region
+from damagenet.detect.pairs import Pairs, original, traceless
 from damagenet.runs import rng_for
 from damagenet.synth import dataset
 
@@ -23,7 +23,7 @@ def items(folder, rows, length=40, seed=0, **change):
 
 def learnable(rows):
     """Those that hold a trace."""
-    return rows[[not loader.traceless(row) for row in rows.to_dict("records")]]
+    return rows[[not traceless(json.loads(recipe)) for recipe in rows.recipe]]
 
 
 def same(one, other):
@@ -142,20 +142,21 @@ def test_a_twin_of_another_size_is_named(identical):
 
 
 def test_pairs_are_of_one_product_and_one_channel(rows):
-    pairs = pair_up(rows)
+    pairs, named = Pairs(rows), rows.set_index("image")
     assert len(pairs) == len(learnable(rows[rows.label == 1])) < (rows.label == 1).sum()
     for doctored, twins in pairs:
         assert doctored["label"] == 1 and twins
         for twin in twins:
             assert twin["label"] == 0
+            one, other = (named.loc[row["image"]] for row in (doctored, twin))
             for key in ("product_id", "channel", "width", "height"):
-                assert twin[key] == doctored[key]
+                assert one[key] == other[key]
 
 
 def test_two_draws_of_a_product_are_not_twins_even_with_equal_channels(rows):
     """Two variants may draw the same channel; their framing, and so their size, still differs."""
     again = rows.assign(image=rows.image.str.replace("_0_", "_1_", regex=False))
-    for doctored, twins in pair_up(pd.concat([rows, again])):
+    for doctored, twins in Pairs(pd.concat([rows, again])):
         draw = doctored["image"].removesuffix(f"_{doctored['cell']}.jpg")
         assert all(twin["image"].startswith(f"{draw}_authentic_") for twin in twins)
 
@@ -204,8 +205,8 @@ def test_outside_the_exchanged_region_lie_the_original_pixels(built, manifest):
     ],
 )
 def test_the_original_of_an_edit_is_the_twin_that_was_edited(cell, damage, twins, wanted):
-    doctored = {"cell": cell, "recipe": json.dumps({"damage": damage})}
-    found = loader._base(doctored, [{"cell": f"authentic_{name}"} for name in twins])
+    doctored = {"cell": cell, "damaged": bool(damage)}
+    found = original(doctored, [{"cell": f"authentic_{name}"} for name in twins])
     assert found["cell"] == f"authentic_{wanted}"
 
 

@@ -15,6 +15,7 @@ import yaml
 from conftest import ROOT, SETTINGS
 
 from damagenet import config, runs
+from damagenet.claims.model import PACKAGED
 from damagenet.detect import model
 from damagenet.detect.evaluate import evaluate
 
@@ -173,6 +174,21 @@ def test_the_committed_bands_are_far_above_chance(expected):
     for stage in reproduce.STAGES:
         for mark in expected["stages"][stage].values():
             assert isinstance(mark["value"], str) or mark["low"] <= mark["value"] <= mark["high"]
+
+
+def test_the_shipped_detector_has_an_expectation_that_is_its_own_table():
+    path = CONFIG.with_name("baseline.yaml")
+    marks = runs.read_json(path.with_suffix(".expected.json"), "accept one")
+    card = runs.read_json(PACKAGED.with_suffix(".json"), "ship one")
+    settings = replace(config.load(path), name="")
+    assert marks["config"] == config.digest(config.to_dict(settings))
+    assert marks["photos"] == "DAMAGENET_DATA" and marks["commit"] == card["commit"]
+    assert marks["stages"]["build"]["sha256"]["value"] == card["dataset_sha256"]
+    numbers = {k: v for k, v in marks["stages"]["evaluate"].items() if k != "sha256"}
+    assert {k: v["value"] for k, v in numbers.items()} == {
+        k: round(v["value"], 6) for k, v in card["metrics"].items()
+    }
+    assert all(one["low"] <= one["value"] <= one["high"] for one in numbers.values())
 
 
 @pytest.fixture(scope="module")

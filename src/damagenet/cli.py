@@ -76,11 +76,14 @@ def parser() -> argparse.ArgumentParser:
     one = stage(
         "build", "Build the four-cell dataset -> images/ masks/ manifest.parquet dataset.json",
         "configs/demo.yaml --workers 2", "configs/demo.yaml build.variants=4 --out big/",
+        "big.yaml --out /share/big --dask tcp://10.0.0.1:8786",
     )  # fmt: skip
     one.add_argument("config", metavar="CONFIG")
     one.add_argument("overrides", nargs="*", metavar="key=value")
     one.add_argument("--workers", type=_count, default=2, metavar="N")
     one.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME/dataset")
+    one.add_argument("--dask", default="", metavar="ADDRESS", help="build on the Dask cluster of "
+                     "this scheduler, as in tcp://10.0.0.1:8786")  # fmt: skip
 
     one = stage(
         "audit", "Probe a dataset for shortcuts -> audit.json, dataset_card.html; exit 1 on a leak",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import io
 import logging
-import os
+import secrets
 import struct
 import warnings
 import zlib
@@ -173,10 +173,10 @@ def read_mask(path: str | Path) -> Array:
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write a file whole or not at all: to a temporary name, then rename."""
+    """Write a file whole or not at all: to a temporary name of its own, then rename."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     temporary.write_bytes(data)
     temporary.replace(path)
 

@@ -37,8 +37,9 @@ def build(args: argparse.Namespace) -> int:
     from damagenet import config
     from damagenet.synth import dataset
 
-    out = dataset.build(config.load(args.config, args.overrides), args.out, args.workers)
-    manifest = dataset.read_manifest(out)
+    settings = config.load(args.config, args.overrides)
+    out = dataset.build(settings, args.out, args.workers, args.dask)
+    manifest = dataset.read_manifest(out, ["cell", "split"])
     print(manifest.groupby(["cell", "split"]).size().unstack(fill_value=0).to_string())
     print(f"{out}: {len(manifest)} pictures")
     return 0

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from threading import Lock
 
-from damagenet import BadInput
+from damagenet import BadInput, cluster
 from damagenet.claims.detector import Detector
 from damagenet.claims.model import PACKAGED
 from damagenet.claims.scores import made_by
@@ -16,10 +16,6 @@ from damagenet.claims.scoring import Job, Pending, Record, in_order, plan, score
 
 BATCH = 16
 """Photos in one task: seconds of work, so that handing it out costs nothing."""
-AHEAD = 1000
-"""Tasks at the scheduler: enough for some hundred workers, little for its memory."""
-WAIT = 60
-"""Seconds until the scheduler and the first worker must have answered."""
 
 _open: dict[tuple[object, ...], Detector] = {}
 _opening = Lock()
@@ -50,23 +46,7 @@ def predict_on(
     Raises:
         BadInput: Dask is not installed, nobody answers, or workers differ in model or version.
     """
-    try:
-        from distributed import Client, KilledWorker
-    except ImportError:
-        raise BadInput("--dask needs Dask: pip install 'damagenet[dask]'") from None
-    try:
-        client = Client(address, timeout=WAIT)
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{address}: no Dask scheduler answers ({error}); start one with `dask scheduler`"
-        ) from None
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=WAIT)
-        except TimeoutError:
-            raise BadInput(
-                f"{address}: no worker within {WAIT} s; start one with `dask worker {address}`"
-            ) from None
+    with cluster.connect(address) as client:
         model = None if detector.path == PACKAGED else detector.path.resolve()
         call = partial(
             score_batch, model=model, threads=threads, made=made_by(detector), folder=Path.cwd()
@@ -74,15 +54,11 @@ def predict_on(
         jobs = plan(paths, heatmaps, taken)
         batches = iter(lambda: list(islice(jobs, BATCH)), [])
         submit = partial(client.submit, call, pure=False)  # a failed task must run again
-        for batch, future in in_order(submit, batches, AHEAD):
+        for batch, future in in_order(submit, batches, cluster.AHEAD):
             try:
                 yield from future.result()
-            except KilledWorker:
-                yield from _one_by_one(submit, batch, KilledWorker)
-            except ModuleNotFoundError as error:
-                raise BadInput(
-                    f"{address}: a worker lacks {error.name}; install damagenet there"
-                ) from None
+            except cluster.killed():
+                yield from _one_by_one(submit, batch, cluster.killed())
 
 
 def score_batch(

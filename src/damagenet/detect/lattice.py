@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
 from damagenet import BadInput, runs
-from damagenet.detect.loader import traceless
+from damagenet.detect.pairs import traceless
 from damagenet.detect.periodic import PERIOD, Periodic
 from damagenet.images import Array
 from damagenet.synth import channel, dataset
@@ -86,7 +86,7 @@ def strengths(lattice: Periodic, picture: Array) -> np.ndarray:
 
 def _whole(row: Mapping[Any, Any]) -> bool:
     """Authentic, or doctored all over by a network whose fine detail is left."""
-    full = row["topology"] == "full" and row["method"] != "overlay" and not traceless(row)
+    full = row["topology"] == "full" and row["method"] != "overlay" and not traceless(row["recipe"])
     return row["label"] == 0 or full
 
 

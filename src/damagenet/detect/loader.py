@@ -6,10 +6,8 @@ Crops are cut at native resolution; nothing is ever resized to the network. Ever
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import albumentations as A
 import cv2
@@ -22,6 +20,8 @@ from torch.utils.data import Dataset
 from damagenet import BadInput, images, runs
 from damagenet.config import Train
 from damagenet.detect import delivery
+from damagenet.detect.pairs import Pairs, intended
+from damagenet.detect.pairs import original as original_of
 from damagenet.images import Array
 from damagenet.synth import dataset
 
@@ -36,19 +36,22 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
     """
 
     def __init__(
-        self, folder: Path, manifest: pd.DataFrame, config: Train, seed: int, length: int
+        self,
+        folder: Path,
+        manifest: pd.DataFrame | Iterable[pd.DataFrame],
+        config: Train,
+        seed: int,
+        length: int,
     ) -> None:
-        """Pair up a manifest's rows.
+        """Pair up a manifest's rows, which may come in pieces.
 
         Raises:
             BadInput: No doctored row has an authentic twin.
         """
         self.folder, self.config, self.seed, self.length = folder, config, seed, length
-        self.pairs = pair_up(manifest)
-        if not self.pairs:
+        self.pairs = Pairs(manifest)
+        if not len(self.pairs):
             raise BadInput(f"{folder}: no doctored picture has an authentic twin; rebuild")
-        # Traces are learnt on whole frames as they left the camera, or never.
-        self.plain = [p for p in self.pairs if json.loads(p[0]["channel"])["chain"] == "camera"]
         self.augment = A.Compose(
             [
                 A.D4(p=1.0),
@@ -64,8 +67,10 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = runs.rng_for(self.seed, "loader", index)
         ease = min(1.0, (index + 1) / max(1.0, self.config.ramp * self.length)) ** 2
-        pairs = self.pairs if rng.random() < ease else self.plain or self.pairs
-        doctored, twins = pairs[int(rng.integers(len(pairs)))]
+        # Traces are learnt on whole frames as they left the camera, or never.
+        plain = not rng.random() < ease and len(self.pairs.plain)
+        drawn = int(rng.integers(plain or len(self.pairs)))
+        doctored, twins = self.pairs[self.pairs.plain[drawn] if plain else drawn]
         real = twins[int(rng.integers(len(twins)))]
         fake, mask = dataset.read_pair(self.folder, doctored)
         twin, _ = dataset.read_pair(self.folder, real)
@@ -78,7 +83,7 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
             wish = images.read_mask(self.folder / intended(doctored)) > 127
             region = choose_region(rng, wish) & mask
             if region.any():
-                base = _base(doctored, twins)
+                base = original_of(doctored, twins)
                 original, _ = dataset.read_pair(self.folder, base)
                 mask, fake = region, paste(rng, original, fake, region)
         share = ease * self.config.augment
@@ -99,41 +104,6 @@ class Twins(Dataset[dict[str, torch.Tensor]]):
             "mask": torch.from_numpy(masks),
             "label": torch.from_numpy(masks.any((1, 2)).astype(np.float32)),
         }
-
-
-def pair_up(manifest: pd.DataFrame) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Each doctored row that holds a trace with the authentic rows of the same draw."""
-    pairs = []
-    for _, unit in manifest.groupby(dataset.draws(manifest), sort=True):
-        rows = unit.sort_values("image").to_dict("records")
-        authentic = [row for row in rows if row["label"] == 0]
-        doctored = [row for row in rows if row["label"] == 1 and not traceless(row)]
-        pairs += [(row, authentic) for row in doctored if authentic]
-    return pairs  # type: ignore[return-value]
-
-
-def traceless(row: Mapping[Any, Any]) -> bool:
-    """Whether the fine detail of an edit was taken back from its original (`align.cut`).
-
-    Nothing is left to be learnt from it but its label; tests keep it, as such edits exist.
-    """
-    edit = json.loads(row["recipe"])["edit"] or {}
-    return bool(edit.get("align", {}).get("cut"))
-
-
-def intended(row: dict[str, Any]) -> str:
-    """Where the mask of what an editor meant to change lies, below the dataset's folder."""
-    return "intended/" + row["mask"].partition("/")[2]
-
-
-def _base(doctored: dict[str, Any], twins: list[dict[str, Any]]) -> dict[str, Any]:
-    """The twin that was edited: the intact one, unless a damaged one was edited further."""
-    recipe = json.loads(doctored["recipe"])
-    if doctored["cell"] == "doctored_other" and (recipe["damage"] or len(twins) == 1):
-        wanted = "authentic_damaged" if recipe["damage"] else twins[0]["cell"]
-    else:
-        wanted = "authentic_intact"
-    return next((row for row in twins if row["cell"] == wanted), twins[0])
 
 
 def paste(rng: np.random.Generator, original: Array, new: Array, region: Bools) -> Array:

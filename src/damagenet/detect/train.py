@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 
 from damagenet import BadInput, images, runs
 from damagenet.config import Config, Train, dump
-from damagenet.detect import checkpoint, lattice, losses, metrics, mirror, model, processes
+from damagenet.detect import checkpoint, lattice, losses, metrics, mirror, model, pairs, processes
 from damagenet.detect.loader import Twins
 from damagenet.synth import dataset
 
@@ -52,7 +52,6 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
     """
     folder = folder or config.dataset_dir
     card = dataset.read_card(folder)
-    manifest = dataset.read_manifest(folder)
     run = resume or config.run_dir
     if resume and not (resume / checkpoint.NAME).is_file():
         raise BadInput(f"{resume}: nothing to resume there; name a folder below runs/")
@@ -95,10 +94,14 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
         )  # fmt: skip
         runs.write_json(run / "environment.json", facts)
 
-    manifest = manifest[manifest.family != settings.holdout_family]
-    train_rows = manifest[manifest.split == "train"]
-    val_rows = manifest[manifest.split == "val"].to_dict("records")
-    items = Twins(folder, train_rows, settings, config.seed, settings.steps * settings.pairs)
+    def kept(columns: Sequence[str], split: str) -> Iterator[pd.DataFrame]:
+        for piece in dataset.pieces(folder, columns, split):
+            yield piece[piece.family != settings.holdout_family]
+
+    val_columns = ("image", "mask", "label", "split", "family")
+    val_rows = pd.concat(kept(val_columns, "val")).to_dict("records")
+    pieces = kept(pairs.COLUMNS, "train")
+    items = Twins(folder, pieces, settings, config.seed, settings.steps * settings.pairs)
     batches = iter(
         DataLoader(
             items,
@@ -114,7 +117,7 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
         weights = sum(parameter.numel() for parameter in network.parameters())
         tqdm.write(
             f"{run}: {ranks} x {device.type}, {kind}, {weights:,} parameters, steps {now.step + 1} "
-            f"to {settings.steps} of {settings.pairs} pairs, {len(train_rows):,} pictures"
+            f"to {settings.steps} of {settings.pairs} pairs, {len(items.pairs):,} edits with twins"
         )
     network.train()
     bar = tqdm(total=settings.steps, initial=now.step, desc="train", unit="step", disable=rank > 0)

@@ -104,7 +104,7 @@ def _figure(folder: Path, row: dict[Any, Any]) -> str:
     Image.fromarray(small).save(buffer, "JPEG", quality=84)
     data = base64.b64encode(buffer.getvalue()).decode()
     outlines = ""
-    intended = folder / "intended" / Path(row["mask"]).name
+    intended = folder / "intended" / row["mask"].partition("/")[2]
     for kind, path in (("", folder / row["mask"]), ("meant", intended)):
         if row["label"] and path.is_file():
             outlines += outline(images.read_mask(path), size, kind)

@@ -9,51 +9,54 @@ Every finished product leaves a part in `.parts/`; an interrupted build goes on 
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import shutil
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import cv2
 import joblib
 import numpy as np
 import pandas as pd
-from joblib.externals.loky import process_executor
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from damagenet import BadInput, aigc, images, runs
-from damagenet.config import Build, Config, digest, to_dict
-from damagenet.synth import doctor, inpaint, products, regenerate, textures
-from damagenet.synth.damage import KINDS
+from damagenet import BadInput, cluster, images, runs
+from damagenet.config import Config, digest, to_dict
+from damagenet.synth import doctor, inpaint, products, regenerate, textures, units
 from damagenet.synth.groups import SPLITS, split_groups
-from damagenet.synth.shot import Shot, plan_frame
+from damagenet.synth.units import Unit
 
 FORMAT = 2
+PIECE = 20_000
+"""Rows of a manifest that are read at once where it need not be whole: some 60 MB."""
 COLUMNS = (
     "image mask label cell split product_id group_id category kind method topology family "
     "severity area recipe channel width height sha256"
 ).split()
-MIN_MASK = 32
-"""Doctored pixels a picture must show at least; plans with fewer are drawn again."""
-ATTEMPTS = 5
-TEST_CHAIN = 0.2
-"""Share of the test split's draws that go through a reserved channel."""
 
 
-def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
+def build(config: Config, out: Path | None = None, workers: int = 1, dask: str = "") -> Path:
     """Build the dataset of a config; finished work is kept, a complete dataset is left alone.
+
+    Args:
+        config: What to build.
+        out: The dataset folder; by default that of the config.
+        workers: Processes of this machine.
+        dask: Address of a Dask scheduler, as in `tcp://10.0.0.1:8786`, whose workers do the work
+            instead. They see photos and `out` under the same paths.
 
     Returns:
         The dataset folder.
 
     Raises:
         BadInput: No products, no decoder, a split without both classes, or `out` holds another
-            dataset.
+            dataset; no scheduler or worker answers, or one would draw other pictures.
     """
     out = out or config.dataset_dir
     out.mkdir(parents=True, exist_ok=True)
@@ -67,7 +70,7 @@ def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
         raise BadInput(f"no weights for a decoder family: {lines or '; '.join(ways.values())}")
     doctor.check_names(config.build, families, tuple(sorted(set(table.source))))
     built = replace(config.build, families=families)
-    allowed = {split: _allowed(built, split) for split in SPLITS}
+    allowed = {split: units.allowed(built, split) for split in SPLITS}
     splits = split_groups(table, config)
     identity = digest(
         FORMAT, to_dict(config.build) | {"out": ""}, config.seed, {f: found[f] for f in families},
@@ -79,46 +82,43 @@ def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
             tqdm.write(f"{out}: already complete")
             return out
         raise BadInput(f"{out}: holds a dataset of another config; delete it or choose --out")
-    parts = out / ".parts"
-    mark = parts / "identity"
+    mark = out / ".parts" / "identity"
     if mark.is_file() and mark.read_text() != identity:
         raise BadInput(f"{out}: holds a half-built dataset of another config; delete it")
     images.write_bytes(mark, identity.encode())
 
-    rows = table.sort_values("product_id").to_dict("records")
-    todo = [(row, variant) for row in rows for variant in range(config.build.variants)]
-    left = [(r, v) for r, v in todo if not _part(out, r, v).is_file()]
-    if len(left) < len(todo):
+    todo = units.planned(table, config, splits, allowed)
+    done = units.finished(out)
+    left = [unit for unit in todo if unit.name not in done]
+    if done:
         tqdm.write(f"resuming: {len(todo) - len(left)} of {len(todo)} products are done")
-    jobs = (
-        joblib.delayed(_unit)(out, row, variant, config.seed, split, allowed[split])
-        for row, variant in left
-        for split in (splits[row["group_id"]],)
-    )
+    count = workers
     with tqdm(total=len(todo), initial=len(todo) - len(left), desc="build", unit="product") as bar:
-        for _ in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+        made = _there(out, left, dask, identity, families) if dask else _here(out, left, workers)
+        for count in made:
+            bar.set_postfix(processes=count, refresh=False)
             bar.update()
 
-    done = [runs.read_json(_part(out, *unit), "run the same build again") for unit in todo]
-    skipped = [part["skipped"] for part in done if part["skipped"]]
+    counts, skipped, cost = _assemble(out, todo)
     for reason in skipped:
         tqdm.write(f"skipped {reason}")
-    manifest = pd.DataFrame([line for part in done for line in part["rows"]], columns=COLUMNS)
-    check_classes(manifest)
-    buffer = io.BytesIO()
-    manifest.to_parquet(buffer, index=False)
-    images.write_bytes(out / "manifest.parquet", buffer.getvalue())
-    _clean(out)
-    weight = sum((out / line["image"]).stat().st_size for part in done for line in part["rows"])
-    cost = {"cpu_s": sum(part["cpu_s"] for part in done), "bytes": weight, "workers": workers}
-    runs.write_json(out / "timing.json", cost | {"pictures": len(manifest)})
+    check_classes(counts)
+    (out / ".parts" / "manifest.parquet").replace(out / "manifest.parquet")
+    for folder in ("images", "masks", "intended"):  # what killed processes left half-written
+        for stray in (out / folder).rglob(".*.tmp"):
+            stray.unlink()
+    pictures = int(counts["size"].sum())
+    runs.write_json(out / "timing.json", cost | {"workers": count, "pictures": pictures})
     runs.write_json(
         out / "dataset.json",
         {
             "format": FORMAT,
             "identity": identity,
-            "manifest_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
-            "counts": manifest.groupby(["split", "cell"]).size().unstack(fill_value=0).T.to_dict(),
+            "manifest_sha256": runs.sha256(out / "manifest.parquet"),
+            "counts": counts.groupby(["split", "cell"])["size"]
+            .sum()
+            .unstack(fill_value=0)
+            .T.to_dict(),
             "families": {f: found[f] for f in families},
             "missing_families": regenerate.missing(),
             "inpaint": {name: inpaint.describe(name) for name in config.build.inpaint},
@@ -131,103 +131,63 @@ def build(config: Config, out: Path | None = None, workers: int = 1) -> Path:
             **runs.environment(seed=config.seed),
         },
     )
-    shutil.rmtree(parts)
+    shutil.rmtree(out / ".parts")
     return out
 
 
-def _part(out: Path, row: Mapping[Any, Any], variant: int) -> Path:
-    return out / ".parts" / f"{row['product_id']}_{variant}.json"
+def _here(out: Path, left: list[Unit], workers: int) -> Iterator[int]:
+    """Make units in processes of this machine; after each, how many processes there are."""
+    jobs = (joblib.delayed(units.make)(out, unit) for unit in left)
+    for _ in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+        yield workers
 
 
-def _allowed(config: Build, split: str) -> Build:
-    """What a split may use: held-out families, kinds and channels belong to the test alone."""
-    if split == "test":
-        return config
-    families = tuple(f for f in config.families if f != config.holdout_family)
-    kinds = tuple(k for k in config.kinds or tuple(KINDS) if k != config.holdout_kind)
-    config = replace(config, families=families, kinds=kinds, test_chains=())
-    if split == "train":
-        config = replace(
-            config,
-            chains=config.train_chains or config.chains,
-            topologies=config.train_topologies or config.topologies,
-        )
-    return config
+def _there(
+    out: Path, left: list[Unit], address: str, identity: str, families: tuple[str, ...]
+) -> Iterator[int]:
+    """The same on a Dask cluster, whose workers may come and go."""
+    wanted = tuple(units.surroundings(families).items())
+    make = partial(units.make_there, out.resolve(), identity, wanted)
+    with cluster.connect(address) as client:
+        if any(count > 1 for count in client.nthreads().values()):
+            raise BadInput(
+                f"{address}: workers have several threads, and pictures are drawn by one in each "
+                f"process; start them with `dask worker {address} --nworkers N --nthreads 1`"
+            )
+        for unit, done in cluster.finished(client, make, left):
+            try:
+                done.result()
+            except cluster.killed() as error:
+                raise BadInput(
+                    f"{unit.row['path']}: drawing it ended every worker that tried (out of "
+                    "memory?); leave it out, or give the workers more"
+                ) from error
+            yield len(client.nthreads())
 
 
-def _clean(out: Path) -> None:
-    """Remove what killed processes left half-written."""
-    for folder in ("images", "masks", "intended"):
-        for stray in (out / folder).glob(".*.tmp"):
-            stray.unlink()
+def _assemble(out: Path, todo: list[Unit]) -> tuple[pd.DataFrame, list[str], dict[str, float]]:
+    """Write the manifest to `.parts`, shard by shard, each a row group.
 
-
-def _unit(
-    out: Path, row: dict[str, Any], variant: int, seed: int, split: str, config: Build
-) -> None:
-    """All pictures of one product and variant; the part file is written last."""
-    cv2.setNumThreads(1)  # workers share the cores already
-    # Beside psutil, joblib takes 300 MB of decoders for a leak, and starts the worker anew.
-    process_executor._MAX_MEMORY_LEAK_SIZE = 1 << 62
-    start = time.process_time()
-    try:
-        lines, skipped = _render(out, row, variant, seed, split, config), ""
-    except BadInput as error:
-        lines, skipped = [], str(error)  # one bad photo must not stop a long build
-    part = {"rows": lines, "skipped": skipped, "cpu_s": round(time.process_time() - start, 4)}
-    images.write_bytes(_part(out, row, variant), json.dumps(part).encode())
-
-
-def _render(
-    out: Path, row: dict[str, Any], variant: int, seed: int, split: str, config: Build
-) -> list[dict[str, Any]]:
-    photo = images.read(row["path"])
-    if runs.sha256(row["path"]) != row["sha256"]:
-        raise BadInput(f"{row['path']}: changed since it was registered; run `damagenet products`")
-    marks = products.damage_mask(row["path"]) if row["condition"] == "damaged" else None
-    for attempt in range(ATTEMPTS):
-        rng = runs.rng_for(seed, row["product_id"], variant, attempt)
-        chosen = config
-        if config.test_chains and rng.random() < TEST_CHAIN:
-            chosen = replace(config, chains=config.test_chains)
-        shot = Shot(photo, plan_frame(rng, config.long_side), marks)
-        recipes = doctor.plan(rng, shot, row["condition"], row["category"], chosen)
-        samples = [doctor.render(shot, recipe | {"attempt": attempt}) for recipe in recipes]
-        if all(s.recipe["edit"] is None or (s.mask > 0).sum() >= MIN_MASK for s in samples):
-            break
-    else:
-        raise BadInput(f"{row['path']}: no visible damage in {ATTEMPTS} draws; leave it out")
-    return [_save(out, row, variant, split, sample, config) for sample in samples]
-
-
-def _save(
-    out: Path, row: dict[str, Any], variant: int, split: str, sample: doctor.Sample, config: Build
-) -> dict[str, Any]:
-    recipe = sample.recipe
-    edit = recipe["edit"] or {}
-    name = f"{row['product_id']}_{variant}_{recipe['cell']}"
-    data = sample.file
-    if config.label_files and sample.label:
-        data = aigc.label_bytes(data)
-    images.write_bytes(out / "masks" / f"{name}.png", images.mask_bytes(sample.mask))
-    images.write_bytes(out / "intended" / f"{name}.png", images.mask_bytes(sample.intended))
-    images.write_bytes(out / "images" / f"{name}.jpg", data)
-    height, width = sample.mask.shape
-    return {
-        "image": f"images/{name}.jpg", "mask": f"masks/{name}.png", "label": sample.label,
-        "cell": recipe["cell"], "split": split, "product_id": row["product_id"],
-        "group_id": row["group_id"], "category": row["category"],
-        "kind": recipe["kind"],
-        "method": edit.get("method", "none"),
-        "topology": edit.get("topology", "none"),
-        "family": edit.get("family", "none"),
-        "severity": recipe["severity"],
-        "area": round(float((sample.mask > 0).mean()), 6),
-        "recipe": json.dumps(recipe, sort_keys=True),
-        "channel": json.dumps(recipe["channel"], sort_keys=True),
-        "width": width, "height": height,
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }  # fmt: skip
+    Returns:
+        Pictures (`size`) per split, cell and label; photos that were skipped and why; the sums of
+        what the parts measured.
+    """
+    counts, skipped, cost = [], [], {"cpu_s": 0.0, "bytes": 0, "disk": 0}
+    with ExitStack() as stack:
+        writer = None
+        for _, shard in groupby(todo, key=attrgetter("shard")):
+            parts = [runs.read_json(u.part(out), "run the same build again") for u in shard]
+            skipped += [part["skipped"] for part in parts if part["skipped"]]
+            cost = {name: cost[name] + sum(p.get(name, 0) for p in parts) for name in cost}
+            lines = [line for part in parts for line in part["rows"]]
+            rows = pd.DataFrame(lines, columns=COLUMNS)
+            counts.append(rows.groupby(["split", "cell", "label"], as_index=False).size())
+            rows = pa.Table.from_pandas(rows, preserve_index=False)
+            if lines:
+                path = out / ".parts" / "manifest.parquet"
+                writer = writer or stack.enter_context(pq.ParquetWriter(path, rows.schema))
+                writer.write_table(rows)
+    return pd.concat(counts), skipped, cost
 
 
 def check_classes(manifest: pd.DataFrame) -> None:
@@ -263,20 +223,39 @@ def read_card(dataset: str | Path) -> dict[str, Any]:
     return card
 
 
-def read_manifest(dataset: str | Path) -> pd.DataFrame:
-    """Read and check a dataset's manifest.
+def read_manifest(dataset: str | Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    """Read and check a dataset's manifest, or some of its columns (`recipe` is most of it).
 
     Raises:
         BadInput: As `read_card`, changed since it was built, or one class only in a split.
     """
-    dataset = Path(dataset)
-    card = read_card(dataset)
-    path = dataset / "manifest.parquet"
+    return pd.read_parquet(_checked(Path(dataset)), columns=list(columns))
+
+
+def pieces(dataset: str | Path, columns: Sequence[str], split: str) -> Iterator[pd.DataFrame]:
+    """The rows of a split piece by piece, so that a manifest need not fit into memory.
+
+    Args:
+        dataset: The folder.
+        columns: Those wanted, `split` among them.
+        split: The split.
+
+    Raises:
+        BadInput: As `read_manifest`.
+    """
+    with pq.ParquetFile(_checked(Path(dataset))) as file:
+        for batch in file.iter_batches(PIECE, columns=list(columns), use_threads=False):
+            piece = batch.to_pandas()
+            yield piece[piece["split"] == split]
+
+
+def _checked(dataset: Path) -> Path:
+    """The manifest of a complete dataset, unchanged and with both classes in each split."""
+    card, path = read_card(dataset), dataset / "manifest.parquet"
     if not path.is_file() or runs.sha256(path) != card["manifest_sha256"]:
         raise BadInput(f"{path}: missing or changed since the build; delete {dataset} and rebuild")
-    manifest = pd.read_parquet(path)
-    check_classes(manifest)
-    return manifest
+    check_classes(pd.read_parquet(path, columns=["split", "label"]))
+    return path
 
 
 def draws(manifest: pd.DataFrame) -> pd.Series:
