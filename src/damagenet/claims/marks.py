@@ -24,6 +24,8 @@ SIDE = 640
 """Long side in pixels at which areas are judged; a pen's stroke has 4 to 20 there."""
 SPECK = 0.0003
 """Share of the picture below which an area is too small to be judged."""
+DIFFERS = 15.0
+"""Grey levels from which a pixel of a changed area differs itself."""
 EVEN = 25.0
 """Grey levels by which three quarters of an area may miss one ink: codecs smear strokes."""
 CLEAR = 0.3, 0.7
@@ -79,6 +81,7 @@ def _explained(claim: Array, listing: Array, changed: Mask) -> Mask:
     """Those of the connected changed areas `[h, w]` that are ink or averages."""
     ours, theirs = claim.astype(np.float32), listing.astype(np.float32)
     averaged, finer = _averaged(ours, theirs), _detail(ours) - _detail(theirs)
+    differs = np.abs(ours - theirs).max(axis=2) > DIFFERS
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(
         changed.astype(np.uint8), connectivity=8
     )
@@ -88,10 +91,12 @@ def _explained(claim: Array, listing: Array, changed: Mask) -> Mask:
         if pixels < SPECK * changed.size:
             continue
         part = np.s_[y : y + height, x : x + width]
-        area = labels[part] == i
+        area = (labels[part] == i) & differs[part]  # without what lies between letters
+        if not area.any():
+            continue
         hidden = averaged[part][area].mean() >= SHARE and finer[part][area].mean() <= FINER
         if hidden or _inked(ours, theirs, part, area):
-            plain[part] |= area
+            plain[part] |= labels[part] == i
     return plain
 
 
