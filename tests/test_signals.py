@@ -146,7 +146,7 @@ def torn(picture):
     """A picture with a burnt spot: darker to its middle, the surface still there."""
     claim = np.asarray(picture).astype(np.float32)
     y, x = np.mgrid[: claim.shape[0], : claim.shape[1]]
-    depth = np.clip(1.4 - np.hypot((x - 205) / 28, (y - 140) / 22), 0, 1)[..., None]
+    depth = np.clip(1.4 - np.hypot((x - 255) / 28, (y - 190) / 22), 0, 1)[..., None]
     burnt = claim * (0.45, 0.3, 0.22) + (22, 10, 0)
     return Image.fromarray(np.rint(claim + depth * (burnt - claim)).astype(np.uint8))
 
@@ -163,11 +163,11 @@ def compared(claim, listing, detector, folder):
 def mark(name, pen, picture):
     if name == "hidden":
         box = (40, 60, 200, 120)
-        small = picture.crop(box).resize((16, 6), Image.Resampling.BOX)
+        small = picture.crop(box).resize((8, 3), Image.Resampling.BOX)
         picture.paste(small.resize((160, 60), Image.Resampling.NEAREST), box)
     elif name == "blurred":
         box = (40, 60, 200, 160)
-        picture.paste(picture.crop(box).filter(ImageFilter.GaussianBlur(8)), box)
+        picture.paste(picture.filter(ImageFilter.GaussianBlur(8)).crop(box), box)
     elif name == "plate":
         pen.rectangle((40, 300, 220, 350), fill=(250, 250, 250))
         pen.text((60, 306), "see here", fill=(16, 16, 18), font_size=32)
