@@ -3,7 +3,7 @@ import pytest
 from conftest import photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 from toy_model import INFO, write_model
 
 from damagenet.claims import Detector, Label, Region, Result
@@ -142,11 +142,11 @@ def test_photos_that_name_different_cameras_may_be_mixed_up():
     assert one.code == "notice_cameras" and "A X1, B X1" in one.text()
 
 
-def torn(picture):
+def torn(picture, across=255, down=190):
     """A picture with a burnt spot: darker to its middle, the surface still there."""
     claim = np.asarray(picture).astype(np.float32)
     y, x = np.mgrid[: claim.shape[0], : claim.shape[1]]
-    depth = np.clip(1.4 - np.hypot((x - 255) / 28, (y - 190) / 22), 0, 1)[..., None]
+    depth = np.clip(1.4 - np.hypot((x - across) / 28, (y - down) / 22), 0, 1)[..., None]
     burnt = claim * (0.45, 0.3, 0.22) + (22, 10, 0)
     return Image.fromarray(np.rint(claim + depth * (burnt - claim)).astype(np.uint8))
 
@@ -165,9 +165,6 @@ def mark(name, pen, picture):
         box = (40, 60, 200, 120)
         small = picture.crop(box).resize((8, 3), Image.Resampling.BOX)
         picture.paste(small.resize((160, 60), Image.Resampling.NEAREST), box)
-    elif name == "blurred":
-        box = (40, 60, 200, 160)
-        picture.paste(picture.filter(ImageFilter.GaussianBlur(8)).crop(box), box)
     elif name == "plate":
         pen.rectangle((40, 300, 220, 350), fill=(250, 250, 250))
         pen.text((60, 306), "see here", fill=(16, 16, 18), font_size=32)
@@ -180,7 +177,7 @@ def mark(name, pen, picture):
 
 @pytest.mark.parametrize("name", [
     (230, 30, 30), (25, 110, 245), (16, 16, 18), (250, 250, 250),
-    "hidden", "blurred", "plate", "stamp",
+    "hidden", "plate", "stamp",
 ])  # fmt: skip
 def test_marks_on_the_listing_photo_ask_for_a_look(detector, tmp_path, name):
     listing = Image.fromarray(photo(400, 560))
@@ -210,7 +207,7 @@ def test_what_is_painted_in_flat_black_is_left_to_a_person(detector, tmp_path):
 def test_a_listing_in_another_orientation_is_still_recognised(detector, tmp_path, turn):
     listing = Image.fromarray(photo(300, 420))
     listing.rotate(turn, expand=True).save(tmp_path / "shop.jpg", quality=92)
-    claim = torn(listing)
+    claim = torn(listing, 205, 140)
     claim.save(tmp_path / "claim.jpg", quality=80)
     report = review([tmp_path / "claim.jpg"], tmp_path / "shop.jpg", detector, tmp_path / "r.html")
     assert report["verdict"] == "flag" and report["photos"][0]["listing"]["changes"]

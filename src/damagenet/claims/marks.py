@@ -34,7 +34,7 @@ THIN, BOX = 0.035, 0.9
 """Half of a stroke's width by the long side; share of its bounding box that a box fills."""
 BLOCK = 0.025
 """Size of the blocks that hide something, by the long side."""
-LEVEL, SHARE, FINER = 14.0, 0.95, 2.0
+LEVEL, SHARE, FINER = 10.0, 0.95, 2.0
 """Grey levels by which an average may differ, share of an area that must agree, and grey levels of
 detail that it may add."""
 FEW, INKED = 5.0, 0.3

@@ -85,7 +85,7 @@ def render(
     readable = [p for p in photos if not p.error]
     return environment.get_template("page.html").render(
         report=report,
-        signals=signals,
+        signals=sorted(signals, key=lambda s: -VERDICTS.index(s.verdict)),
         said=said,
         verdicts=VERDICTS,
         auto=language == "auto",

@@ -11,7 +11,7 @@ concern, and a check can be added without a look at the others:
 | AI label that says so unverified, malformed, or only as possible or suspected | review |
 | a preview in the file that shows something else than the picture | review |
 | the seller's own exposure with a changed area | flag |
-| the seller's own exposure without one, or with ink, margins and blurred parts alone | review |
+| the seller's own exposure without one, or with ink, margins and hidden parts | review |
 | a marked damage that another photo of the claim shows in another shape, or not | review |
 | a photo, or a part of one, that was sent with another claim | review |
 | anything else: one damage in two photos, another side, another light, no listing photo, no label, a camera named | pass |
