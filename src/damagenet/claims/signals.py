@@ -14,7 +14,7 @@ concern, and a check can be added without a look at the others:
 | the seller's own exposure without one, or with ink, margins and hidden parts | review |
 | a marked damage that another photo of the claim shows in another shape, or not | review |
 | a photo, or a part of one, that was sent with another claim | review |
-| anything else: one damage in two photos, another side, another light, no listing photo, no label, a camera named | pass |
+| anything else: one damage in two photos, another side or light, no label, a camera named | pass |
 """
 
 from __future__ import annotations
