@@ -139,7 +139,7 @@ def _fine(ours: Map, theirs: Map) -> bool:
     return False
 
 
-def _pen(ink: Map) -> bool:
+def _pen(ink: NDArray[np.floating]) -> bool:
     """Black, white or bright, as pens, plates and margins are."""
     return bool(ink @ LUMA <= BLACK or ink.min() >= WHITE or np.ptp(ink) >= VIVID)
 
