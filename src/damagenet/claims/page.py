@@ -85,7 +85,7 @@ def render(
     readable = [p for p in photos if not p.error]
     return environment.get_template("page.html").render(
         report=report,
-        signals=signals,
+        signals=sorted(signals, key=lambda s: -VERDICTS.index(s.verdict)),
         said=said,
         verdicts=VERDICTS,
         auto=language == "auto",
@@ -112,10 +112,10 @@ def _thumb(signal: Signal, photos: Sequence[Photo]) -> dict[str, Any] | None:
     small = _small(photo.image, THUMB)
     changed = photo.comparison.changed if photo.comparison is not None else None
     shapes = []
-    if signal.name == "pixels":
-        small = overlay(small, _small_map(photo.result.heatmap, small))
-    elif signal.name == "listing" and changed is not None:
+    if signal.name in ("listing", "damage") and changed is not None:
         shapes = _shapes(changed)
+    elif signal.name in ("pixels", "damage"):
+        small = overlay(small, _small_map(photo.result.heatmap, small))
     return {"number": photo.number, "src": _data(small), "shapes": shapes} | _size(photo.image)
 
 

@@ -34,6 +34,7 @@ SUMMARY = (
     "pixels",
     "listing",
     "labels",
+    "damage",
     "reuse",
     "report",
     "error",

@@ -19,10 +19,12 @@ from damagenet.claims.detector import Detector
 from damagenet.claims.heatmaps import find_regions
 from damagenet.claims.labels import read_labels, unchecked
 from damagenet.claims.marks import undrawn
+from damagenet.claims.photo_pairs import matched
 from damagenet.claims.signals import (
     SMALLEST_CHANGE,
     Photo,
     Reused,
+    damage_signal,
     highest,
     label_signal,
     listing_signal,
@@ -31,8 +33,9 @@ from damagenet.claims.signals import (
 )
 from damagenet.incoming import content
 
-FORMAT = 2
-"""Of the JSON file; 2 keeps a code beside each English sentence."""
+FORMAT = 3
+"""Of the JSON file; 2 keeps a code beside each English sentence, 3 holds photos against each
+other."""
 PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow")
 
 
@@ -77,6 +80,7 @@ def review(
         pixel_signal(readable, detector),
         listing_signal(readable, theirs) if theirs is not None else None,
         label_signal(readable),
+        damage_signal(matches := matched(readable)),
         reuse_signal(reused),
     )
     signals = [signal for signal in found if signal is not None]
@@ -99,6 +103,7 @@ def review(
         "unchecked": [asdict(label) for label in unchecked()],
         "photos": [p.record() for p in looked],
         "listing": _listing_record(theirs),
+        "matched": [asdict(one) for one in matches],
         "reused": [asdict(one) for one in reused],
         **{kind: [m.record() for m in messages] for kind, messages in said.items()},
         "model": {"file": detector.path.name, "sha256": detector.sha256, **_model(detector.info)},

@@ -11,9 +11,10 @@ concern, and a check can be added without a look at the others:
 | AI label that says so unverified, malformed, or only as possible or suspected | review |
 | a preview in the file that shows something else than the picture | review |
 | the seller's own exposure with a changed area | flag |
-| the seller's own exposure without one, or with marks in bright ink alone | review |
+| the seller's own exposure without one, or with ink, margins and hidden parts | review |
+| a marked damage that another photo of the claim shows in another shape, or not | review |
 | a photo, or a part of one, that was sent with another claim | review |
-| anything else: another side, another light, no listing photo, no label, a camera named | pass |
+| anything else: one damage in two photos, another side or light, no label, a camera named | pass |
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Signal:
     """One line of evidence.
 
     Attributes:
-        name: 'pixels', 'listing', 'labels' or 'reuse'.
+        name: 'pixels', 'listing', 'labels', 'damage' or 'reuse'.
         finding: What was found, one word.
         strength: How clearly, in [0, 1].
         verdict: What this signal alone would lead to: 'pass', 'review' or 'flag'.
@@ -74,7 +75,7 @@ class Photo:
     """One claim photo and everything learnt from it; `error` is set when it cannot be read.
 
     `number` counts the claim's photos from 1; the listing photo has 0. `changes` are what differs
-    from the listing, `drawn` that this is bright ink alone, which `changes` leaves out.
+    from the listing, `drawn` that this is marks alone (see `marks`), which `changes` leaves out.
     """
 
     path: str
@@ -144,6 +145,22 @@ class Reused:
     claims: tuple[str, ...]
     finding: str = "same_file"
     strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What a second photo of a claim says about the damage of a first.
+
+    Attributes:
+        first, second: Numbers of the photos, from 1; the place of the damage is that of the first.
+        finding: 'same_pattern' or 'another_pattern'.
+        strength: How clearly, in [0, 1].
+    """
+
+    first: int
+    second: int
+    finding: str
+    strength: float
 
 
 def highest(verdicts: Iterable[str]) -> str:
@@ -246,3 +263,16 @@ def reuse_signal(found: Sequence[Reused]) -> Signal | None:
     top = max(found, key=lambda r: (REUSED.index(r.finding), r.strength))
     said = say(f"reuse_{top.finding}", number=top.number, claims=", ".join(top.claims[:5]))
     return Signal("reuse", top.finding, top.strength, "review", (said,), top.number)
+
+
+def damage_signal(found: Sequence[Matched]) -> Signal | None:
+    """Whether two photos show one damage; a difference speaks before an agreement.
+
+    Agreement reassures and lowers nothing: a crack may also be put into two photos.
+    """
+    if not found:
+        return None
+    top = max(found, key=lambda m: (m.finding == "another_pattern", m.strength))
+    said = say(f"damage_{top.finding}", first=top.first, second=top.second)
+    verdict = "review" if top.finding == "another_pattern" else "pass"
+    return Signal("damage", top.finding, top.strength, verdict, (said,), top.first)
