@@ -5,7 +5,7 @@
 
 The .py is the source, in percent format; edit that one. Content decides, never file times, which
 mean nothing after a checkout. What all notebooks share is added here: badges below the title, and
-the first cell, which makes Colab and Kaggle ready. The README gets the badges of the first one.
+the first cell, which makes Colab and Kaggle ready. The READMEs get the badges of the first one.
 The repository's address stands in pyproject.toml alone.
 """
 
@@ -23,7 +23,7 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
-README = ROOT / "README.md"
+READMES = (ROOT / "README.md", ROOT / "README.zh.md")
 URL = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -53,10 +53,10 @@ def badges(name: str, images: str) -> str:
     )
 
 
-def readme() -> str:
-    """The README with the badges of the first notebook."""
+def readme(path: Path) -> str:
+    """A README with the badges of the first notebook."""
     line = badges("01_products", "docs/images")
-    return BADGES.sub(lambda _: line, README.read_text(encoding="utf-8"))
+    return BADGES.sub(lambda _: line, path.read_text(encoding="utf-8"))
 
 
 def built(source: Path) -> NotebookNode:
@@ -98,8 +98,11 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on differences")
     if parser.parse_args().check:
         wrong = outdated()
-        if README.read_text(encoding="utf-8") != readme():
-            wrong.append(f"{README}: its badges name another address than pyproject.toml")
+        wrong += [
+            f"{path}: its badges name another address than pyproject.toml"
+            for path in READMES
+            if path.read_text(encoding="utf-8") != readme(path)
+        ]
         for line in wrong:
             print(line, file=sys.stderr)
         if wrong:
@@ -108,7 +111,8 @@ def main() -> int:
     for source in sorted(FOLDER.glob("*.py")):
         nbformat.write(built(source), source.with_suffix(".ipynb"))
         print(source.with_suffix(".ipynb").relative_to(ROOT))
-    README.write_text(readme(), encoding="utf-8")
+    for path in READMES:
+        path.write_text(readme(path), encoding="utf-8")
     return 0
 
 

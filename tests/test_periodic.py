@@ -1,15 +1,11 @@
-"""The lattice that decoders leave, and how its weights are fitted."""
-
-from pathlib import Path
+"""The lattice that decoders leave."""
 
 import numpy as np
 import pytest
-import safetensors
 import torch
-from conftest import photo, rewrite, settings, train_in
+from conftest import photo
 
-from damagenet import BadInput
-from damagenet.detect import lattice, model
+from damagenet.detect import lattice
 from damagenet.detect.periodic import PERIOD, PLANES, Periodic, frequencies
 
 
@@ -70,48 +66,3 @@ def test_without_weights_it_has_no_say_and_a_missing_lattice_none_either():
     fitted.weight.fill_(-1.0)
     fitted.gain.fill_(2.0)
     assert (fitted.evidence(strengths) >= 0).all()
-
-
-def test_copies_are_drawn_from_the_seed_and_the_name_alone():
-    picture, row = photo(), {"image": "images/a.jpg", "label": 0}
-    once, again, other = (
-        [image for image, _ in lattice._copies(picture, row, seed)] for seed in (1, 1, 2)
-    )
-    assert len(once) == 3 and np.array_equal(once[0], picture)
-    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
-    assert not np.array_equal(once[1], other[1])
-    doctored = list(lattice._copies(picture, row | {"label": 1}, 1))
-    assert len(doctored) == 2  # a lattice that was enlarged is another one
-
-
-def test_training_ends_with_a_fitted_lattice(copied, manifest, tmp_path):
-    whole = manifest[manifest.label == 1].index
-    manifest.loc[whole, "topology"] = "full"
-    rewrite(copied, manifest)
-    config = settings(train={"lattice": str(copied), "steps": 2, "eval_every": 2})
-    run = train_in(tmp_path, config, copied)
-    network, facts = model.load(run / "best.safetensors")
-    plain = train_in(tmp_path, settings(name="plain", train={"steps": 2, "eval_every": 2}), copied)
-    before, _ = model.load(plain / "best.safetensors")
-    image = torch.from_numpy(photo()[None])
-    with torch.no_grad():
-        assert float(network(image)[0]) > float(before(image)[0])  # never less
-        assert torch.equal(network(image)[1], before(image)[1])
-    assert network.periodic.gain == lattice.GAIN and network.periodic.weight.any()
-    assert len(facts["lattice_dataset"]) == 64 and facts["step"] == 2
-    with safetensors.safe_open(plain / "best.safetensors", "pt") as file:
-        assert not file.get_tensor("periodic.gain").any()
-
-
-def test_a_set_without_whole_frames_is_bad_input(copied, manifest):
-    manifest["topology"] = np.where(manifest.label == 1, "exchange", "none")
-    rewrite(copied, manifest)
-    with pytest.raises(BadInput, match="whole frames"):
-        lattice.fit(Periodic(), copied, 1)
-
-
-def test_a_missing_set_is_said_before_training(copied, tmp_path):
-    config = settings(train={"lattice": str(tmp_path / "nowhere")})
-    with pytest.raises(BadInput, match="nowhere"):
-        train_in(tmp_path, config, copied)
-    assert not list(Path(tmp_path).glob("runs/*/best.safetensors"))

@@ -7,7 +7,7 @@ import pytest
 from conftest import photo, settings
 from matplotlib.figure import Figure
 
-from damagenet import images, plots, plots_robustness, runs, sheets
+from damagenet import images, plots, plots_robustness, plots_training, runs, sheets
 from damagenet.detect import certify
 from damagenet.detect.grid import CHANNELS
 from damagenet.runs import rng_for
@@ -92,7 +92,7 @@ def drawn(built, manifest, evaluated, table, scored, rendered):
     }
 
 
-MODULES = [module.__name__ for module in (plots, plots_robustness, sheets)]
+MODULES = [module.__name__ for module in (plots, plots_robustness, plots_training, sheets)]
 
 
 def sent():

@@ -18,7 +18,6 @@ from damagenet.claims.compare import compare
 from damagenet.claims.detector import Detector
 from damagenet.claims.heatmaps import find_regions
 from damagenet.claims.labels import read_labels, unchecked
-from damagenet.claims.marks import undrawn
 from damagenet.claims.photo_pairs import matched
 from damagenet.claims.signals import (
     SMALLEST_CHANGE,
@@ -143,6 +142,8 @@ def _examine(path: str | Path, number: int, listing: Photo | None, detector: Det
     except BadInput as error:
         return Photo(photo.path, number, error=f"{photo.path}: {error}")
     if listing is not None and listing.image is not None:
+        from damagenet.claims.marks import undrawn  # brings OpenCV
+
         photo.comparison = compare(photo.image, listing.image)
         changed, aligned = photo.comparison.changed, photo.comparison.aligned
         if changed is not None and aligned is not None:
