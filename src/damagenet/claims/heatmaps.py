@@ -44,10 +44,14 @@ def find_regions(heatmap: Map, level: float = 0.5, limit: int = 20) -> list[Regi
 
     inside = np.ascontiguousarray(heatmap >= level).astype(np.uint8)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
-    sums = np.bincount(labels.ravel(), weights=heatmap.ravel(), minlength=count)
     smallest = max(9.0, 0.0002 * heatmap.size)
-    parts = [i for i in range(1, count) if boxes[i, cv2.CC_STAT_AREA] >= smallest]
-    parts = sorted(parts, key=lambda i: -sums[i])[:limit]
+    sums = {}
+    for part in range(1, count):
+        x, y, width, height, pixels = boxes[part]
+        if pixels >= smallest:  # each in its box: whole maps of indices would be 16 bytes a pixel
+            place = slice(y, y + height), slice(x, x + width)
+            sums[part] = float(heatmap[place][labels[place] == part].sum(dtype=np.float64))
+    parts = sorted(sums, key=lambda i: -sums[i])[:limit]
     return [_region(labels, i, boxes[i], sums[i]) for i in parts]
 
 
