@@ -11,7 +11,7 @@ import pytest
 from conftest import settings
 from safetensors.torch import load_file
 
-from damagenet import BadInput, cli, config, experiments, runs
+from damagenet import BadInput, cli, cluster, config, experiments, runs
 from damagenet.detect import sweep
 from damagenet.synth import dataset
 
@@ -235,7 +235,7 @@ def test_a_cluster_is_given_every_run(built, tmp_path, monkeypatch):
 def test_without_dask_or_scheduler_there_is_one_clear_error(monkeypatch, built, tmp_path):
     pytest.importorskip("distributed")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep, "WAIT", 0.3)
+    monkeypatch.setattr(cluster, "WAIT", 0.3)
     with pytest.raises(BadInput, match="no Dask scheduler answers"):
         sweep.sweep([asked()], 5, built, address="tcp://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "distributed", None)

@@ -123,7 +123,7 @@ def traced(deployed: Deployed, opset: int) -> Any:  # noqa: ANN401 - onnx has no
         import onnxscript  # noqa: F401
     except ImportError:
         raise BadInput("export needs onnx: pip install 'damagenet[export]'") from None
-    step = deployed.network.lattice
+    step = deployed.network.multiple
     tile = graph.Tile(deployed.network, deployed.calibration.get("heat_offset", 0.0)).eval()
     dims = {
         0: torch.export.Dim("batch", min=1, max=1024),

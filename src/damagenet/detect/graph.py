@@ -26,7 +26,7 @@ class Tile(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Heatmap `[b, h, w]`, and what `Network.maps` and `Periodic.cells` give.
 
-        Of uint8 `[b, h, w, 3]` whose sides are multiples of the network's lattice.
+        Of uint8 `[b, h, w, 3]` whose sides `Network.multiple` divides.
         """
         logits, fused = self.network.maps(image)
         heat = self.network.enlarge(logits) - self.heat_offset
@@ -66,7 +66,7 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
 
     Args:
         tile: The model of one tile, its four outputs as those of `Tile`.
-        network: For its last layer, stride and lattice.
+        network: For its last layer, stride and multiple.
         calibration: As `calibrate.line` reads it.
     """
     import onnx
@@ -124,9 +124,9 @@ def _cut(nodes: Nodes, side: str, network: Network) -> None:
     Cells are those of maps; whole ones are those of `Periodic`.
     """
     nodes("Identity", nodes.rounded_up(side, nodes.constant([network.tile])), out=f"{side}/tiles")
-    lattice = nodes.constant([network.lattice])
-    shares = nodes.rounded_up(side, nodes("Mul", f"{side}/tiles", lattice))
-    core = nodes("Mul", shares, lattice)
+    multiple = nodes.constant([network.multiple])
+    shares = nodes.rounded_up(side, nodes("Mul", f"{side}/tiles", multiple))
+    core = nodes("Mul", shares, multiple)
     nodes("Max", core, nodes.constant([MIN_SIDE]), out=f"{side}/core")
     nodes("Mul", f"{side}/core", f"{side}/tiles", out=f"{side}/padded")
     cells = nodes.rounded_up(side, nodes.constant([network.stride]))

@@ -21,10 +21,12 @@ from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
 from damagenet import BadInput, runs
+from damagenet.detect.delivery import UP
 from damagenet.detect.pairs import traceless
 from damagenet.detect.periodic import PERIOD, Periodic
 from damagenet.images import Array
 from damagenet.synth import channel, dataset
+from damagenet.synth.scaling import KERNELS
 
 GAIN = 2.0
 """Weight beside the network's own logit. Validation hardly sees it (AUC .811 without, .806), as it
@@ -48,7 +50,7 @@ def fit(lattice: Periodic, folder: Path, seed: int, holdout_family: str = "") ->
         BadInput: No dataset, or a split lacks one of the two classes.
     """
     manifest = dataset.read_manifest(folder)
-    manifest = manifest[manifest.family != (holdout_family or None)]
+    manifest = manifest[manifest.family != holdout_family]
     whole = [row for row in manifest.to_dict("records") if _whole(row)]
     train, val = ([row for row in whole if row["split"] == name] for name in ("train", "val"))
     if any({row["label"] for row in rows} != {0, 1} for rows in (train, val)):
@@ -103,11 +105,11 @@ def _copies(picture: Array, row: Mapping[Any, Any], seed: int) -> Iterator[tuple
         drawn = rng.random() < 0.5
         factor = float(rng.uniform(1.1, 3) if drawn else rng.choice(FACTORS))
         height, width = (int(side * min(1, 1.5 / factor)) for side in picture.shape[:2])
-        kernel = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)[rng.integers(3)]
+        kernel = KERNELS[UP[rng.integers(len(UP))]]
         part = picture[:height, :width]
-        large = cv2.resize(part, None, fx=factor, fy=factor, interpolation=kernel)
+        large = np.asarray(cv2.resize(part, None, fx=factor, fy=factor, interpolation=kernel))
         jpeg = channel.plan_jpeg(rng, 70, 98)
-        yield (_sent(np.asarray(large), jpeg) if rng.random() < 0.7 else np.asarray(large)), 1.0
+        yield (_sent(large, jpeg) if rng.random() < 0.7 else large), 1.0
 
 
 def _sent(picture: Array, step: dict[str, Any]) -> Array:

@@ -27,12 +27,12 @@ CLASSES = ("authentic", "doctored")
 RESIDUALS = 3  # filters per colour
 SHARPNESS = (1.0, 0.5, 2.0, 4.0)
 """Exponents of the means over the map: the higher, the closer to its largest value."""
-LATTICE = 32
+MULTIPLE = 32
 """Sides are enlarged to multiples of this, so that no stride cuts a map unevenly; ours needs 8."""
 TILE = 1024
 """Largest side in pixels that the exported graph sees at once, where the encoder can be tiled."""
 HALO = 72
-"""Pixels that `nodown` looks beyond a pixel, rounded up to its lattice."""
+"""Pixels that `nodown` looks beyond a pixel, rounded up to its multiple."""
 MIN_SIDE = 64
 """Smaller pictures are enlarged to this by repeating their edge."""
 
@@ -50,7 +50,7 @@ class Network(nn.Module):
         self.config = config
         self.encoder, channels = encoder_for(config, 3 + 3 * RESIDUALS)
         own = isinstance(self.encoder, NoDown)
-        self.lattice, self.tile = (8, TILE) if own else (LATTICE, 1 << 20)
+        self.multiple, self.tile = (8, TILE) if own else (MULTIPLE, 1 << 20)
         width = config.width
         self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
         self.fuse = nn.Sequential(
@@ -63,9 +63,9 @@ class Network(nn.Module):
         self.register_buffer("filters", residual_filters())
         self.periodic = Periodic()
         with torch.no_grad():
-            probe = self.encoder.eval()(torch.zeros(1, 3 + 3 * RESIDUALS, LATTICE, LATTICE))
+            probe = self.encoder.eval()(torch.zeros(1, 3 + 3 * RESIDUALS, MULTIPLE, MULTIPLE))
         self.encoder.train()
-        strides = [LATTICE // one.shape[2] for one in probe]
+        strides = [MULTIPLE // one.shape[2] for one in probe]
         self.stride = strides[min(config.fuse, len(strides) - 1)]
         self.factors = [stride / self.stride for stride in strides]
 
@@ -90,7 +90,7 @@ class Network(nn.Module):
         """Repeat the right and bottom edge until tiles of equal size cover a picture, see `cut`."""
         for axis in (1, 2):
             size = image.shape[axis]
-            tiles, core = cut(size, self.tile, self.lattice)
+            tiles, core = cut(size, self.tile, self.multiple)
             if tiles * core > size:
                 places = torch.arange(tiles * core, device=image.device).clamp(max=size - 1)
                 image = image.index_select(axis, places)
@@ -99,7 +99,7 @@ class Network(nn.Module):
     def maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Pixel logits `[b, 1, h / s, w / s]` and features `[b, width, h / s, w / s]`.
 
-        Sides are multiples of `lattice`; `s` is the stride of the stage that `fuse` names: fine
+        Sides are multiples of `multiple`; `s` is the stride of the stage that `fuse` names: fine
         enough for a crack at a fraction of the cost of full resolution.
         """
         x = planes(image)
@@ -143,10 +143,10 @@ def planes(image: Tensor) -> Tensor:
     return image.permute(0, 3, 1, 2).float()
 
 
-def cut(size: int, tile: int, lattice: int) -> tuple[int, int]:
-    """How many tiles of how many pixels cover a side, evenly, each a multiple of the lattice."""
+def cut(size: int, tile: int, multiple: int) -> tuple[int, int]:
+    """How many tiles of how many pixels cover a side, evenly, each such a multiple."""
     tiles = -(-size // tile)
-    return tiles, max(MIN_SIDE, -(-size // (tiles * lattice)) * lattice)
+    return tiles, max(MIN_SIDE, -(-size // (tiles * multiple)) * multiple)
 
 
 def encoder_for(config: Train, planes: int) -> tuple[nn.Module, list[int]]:

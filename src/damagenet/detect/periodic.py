@@ -3,7 +3,7 @@
 Generative decoders enlarge in steps of two, and each step leaves a fixed pattern that repeats every
 2, 4 or 8 pixels. In one cell it drowns in the picture; in the mean over all cells of a photo it
 stands out, as the picture averages away (Gallagher, "Detection of linear and cubic interpolation in
-JPEG compressed images", CRV 2005, folds second differences in the same way). Strengths at all
+JPEG compressed images", CRV 2005, averages second differences to the same end). Strengths at all
 frequencies of the cell, a linear layer, and a hinge: a missing lattice is no sign of authenticity.
 """
 

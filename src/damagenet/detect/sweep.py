@@ -27,13 +27,11 @@ import joblib
 import yaml
 from tqdm.auto import tqdm
 
-from damagenet import BadInput, runs
+from damagenet import BadInput, cluster, runs
 from damagenet.config import Config, digest, dump, from_dict, override, to_dict
 from damagenet.synth import dataset
 
 LOG = "log.txt"
-WAIT = 60
-"""Seconds until a Dask scheduler must have answered."""
 _DATA = ("products.", "build.")
 _running: set[subprocess.Popen[str]] = set()
 _stopped = threading.Event()
@@ -239,25 +237,16 @@ def _backend(address: str | None) -> Iterator[None]:
     if not address:
         yield
         return
-    try:
-        from distributed import Client, KilledWorker
-    except ImportError:
-        raise BadInput("--dask needs Dask: pip install 'damagenet[dask]'") from None
-    try:
-        client = Client(address, timeout=WAIT)
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{address}: no Dask scheduler answers ({error}); start one with `dask scheduler`"
-        ) from None
-    with client, joblib.parallel_config("dask", client=client, wait_for_workers_timeout=WAIT):
+    with (
+        cluster.connect(address) as client,
+        joblib.parallel_config("dask", client=client, wait_for_workers_timeout=cluster.WAIT),
+    ):
+        from distributed import KilledWorker
+
         try:
             yield
         except KilledWorker as error:
             raise BadInput(f"{address}: workers were lost ({error}); run it again") from None
-        except TimeoutError:
-            raise BadInput(
-                f"{address}: no worker within {WAIT} s; start one with `dask worker {address}`"
-            ) from None
 
 
 def finish(config: Config, folder: Path) -> None:
