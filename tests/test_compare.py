@@ -114,6 +114,22 @@ def test_a_photo_from_another_viewpoint_is_not_the_same_exposure():
 
 
 @pytest.mark.parametrize(
+    ("matrix", "finding"),
+    [
+        ([[1, 0.02, 0], [0, 1, 0]], "same_object"),  # far away, a plane at an angle is sheared only
+        ([[1, 0, 0], [0, 0.96, 9]], "same_object"),
+        ([[1, 0, 0], [0, 0.996, 1]], "same_exposure"),  # sizes are rounded to whole pixels
+        ([[0.99, 0.14, -20], [-0.14, 0.99, 40]], "same_exposure"),
+    ],
+)
+def test_copies_are_turned_and_scaled_not_stretched(matrix, finding):
+    coffee = sample("coffee.png")
+    seen = cv2.warpAffine(coffee, np.float32(matrix), coffee.shape[1::-1], borderValue=(90,) * 3)
+    found = compare(sent(seen), coffee)
+    assert found.finding == finding and found.flat is (finding == "same_object"), found
+
+
+@pytest.mark.parametrize(
     ("a", "b"), [("coffee.png", "chelsea.png"), ("astronaut.png", "motorcycle_left.png")]
 )
 def test_unrelated_photos_are_different(a, b):

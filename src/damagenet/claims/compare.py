@@ -36,6 +36,8 @@ MIN_PLACES = 30
 """Textured places below which fine detail says nothing."""
 MIN_AGREEMENT = 0.5
 """Share of the textured places whose fine detail must correlate in one exposure."""
+MAX_SHAPE = 0.01
+"""How far copies may be from turned and scaled; files are stretched by less than half of that."""
 MIN_ON_SCREEN = 0.65
 """The same for one plane seen in perspective, such as a screen that shows the listing."""
 MAX_RESIDUAL = 15.0
@@ -55,7 +57,7 @@ class Comparison:
             listing; only for the same exposure.
         aligned: The listing in claim pixels, uint8 `[height, width, 3]`, black outside; only
             for the same exposure.
-        flat: A plane in perspective explains all common detail. That is a photo of a screen or
+        flat: A plane seen at an angle explains all common detail. That is a photo of a screen or
             print with the listing photo on it, or an honest photo of something flat, such as a
             book: pixels cannot tell, so the finding stays 'same_object'.
         evidence: The numbers behind the finding.
@@ -94,8 +96,9 @@ def _decided(evidence: Evidence, changed: Map | None, aligned: Array | None) -> 
     aligned_well = (
         e.inliers >= MIN_INLIERS and e.textured >= MIN_PLACES and e.residual <= MAX_RESIDUAL
     )
-    same = aligned_well and e.affine >= MIN_AFFINE and e.agreement >= MIN_AGREEMENT
-    flat = aligned_well and e.affine < MIN_AFFINE and e.agreement >= MIN_ON_SCREEN
+    square = e.affine >= MIN_AFFINE and e.shape <= MAX_SHAPE
+    same = aligned_well and square and e.agreement >= MIN_AGREEMENT
+    flat = aligned_well and not square and e.agreement >= MIN_ON_SCREEN
     if same:
         finding = "same_exposure"
         strength = min(1.0, 0.5 + 0.5 * (e.agreement - MIN_AGREEMENT) / (1 - MIN_AGREEMENT))

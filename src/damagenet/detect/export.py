@@ -21,6 +21,7 @@ from damagenet import BadInput, __version__, images, runs
 from damagenet.config import load
 from damagenet.detect import graph, model, model_card
 from damagenet.detect.parity import check_parity
+from damagenet.detect.periodic import PERIOD
 
 FORMAT = 1
 LICENCE = "Apache-2.0"
@@ -125,11 +126,12 @@ def traced(deployed: Deployed, opset: int) -> Any:  # noqa: ANN401 - onnx has no
         raise BadInput("export needs onnx: pip install 'damagenet[export]'") from None
     step = deployed.network.multiple
     tile = graph.Tile(deployed.network, deployed.calibration.get("heat_offset", 0.0)).eval()
-    dims = {
-        0: torch.export.Dim("batch", min=1, max=1024),
-        1: step * torch.export.Dim("rows", min=2, max=1024),
-        2: step * torch.export.Dim("columns", min=2, max=1024),
-    }
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    dims, near = (
+        {0: batch} | {axis: multiple * torch.export.Dim(f"{name}{axis}", min=2, max=1024)
+                      for axis in (1, 2)}
+        for name, multiple in (("side", step), ("near", PERIOD))
+    )  # fmt: skip
     example = torch.randint(0, 256, (2, 96, 128, 3), dtype=torch.uint8)
     noise = io.StringIO()
     level = logging.getLogger("onnxscript").level
@@ -138,12 +140,12 @@ def traced(deployed: Deployed, opset: int) -> Any:  # noqa: ANN401 - onnx has no
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             tile,
-            (example,),
+            (example, example[:, :80, :120]),
             dynamo=True,
             opset_version=opset,
-            input_names=["crop"],
-            output_names=["heat", "logits", "fused", "phases"],
-            dynamic_shapes={"image": dims},
+            input_names=["crop", "near"],
+            output_names=["heat", "logits", "fused", "residuals"],
+            dynamic_shapes={"image": dims, "near": near},
             external_data=False,
             verbose=False,
         )

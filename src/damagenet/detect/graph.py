@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from damagenet.detect.model import HALO, MIN_SIDE, SHARPNESS, Network, planes
 from damagenet.detect.periodic import FLOOR, FOLDED, PERIOD, PLANES
 
+NEAR = PERIOD
+"""Pixels beyond a core from which the lattice's residuals of the core are exact; one would do."""
+
 
 class Tile(nn.Module):
     """What the loop runs on each tile."""
@@ -23,14 +26,16 @@ class Tile(nn.Module):
         super().__init__()
         self.network, self.heat_offset = network, heat_offset
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Heatmap `[b, h, w]`, and what `Network.maps` and `Periodic.cells` give.
+    def forward(self, image: Tensor, near: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Heatmap `[b, h, w]`, and what `Network.maps` and `Periodic.residuals` give.
 
-        Of uint8 `[b, h, w, 3]` whose sides `Network.multiple` divides.
+        Args:
+            image: uint8 `[b, h, w, 3]` whose sides `Network.multiple` divides.
+            near: The same within `NEAR` pixels of its core: the lattice looks no further.
         """
         logits, fused = self.network.maps(image)
         heat = self.network.enlarge(logits) - self.heat_offset
-        return heat.sigmoid(), logits, fused, self.network.periodic.cells(planes(image))
+        return heat.sigmoid(), logits, fused, self.network.periodic.residuals(planes(near))
 
 
 class Nodes:
@@ -141,14 +146,14 @@ def _body(tile: Any, stride: int) -> tuple[Nodes, str]:  # noqa: ANN401
     turn = loop("Unsqueeze", "turn", loop.constant([0]))
     loop("Div", turn, "width/tiles", out="height/turn")
     loop("Mod", turn, "width/tiles", out="width/turn")
-    crop = _window(loop, "width", _window(loop, "height", "image", 1), 2)
-    loop("Identity", crop, out=tile.input[0].name)
+    crop, near = (given.name for given in tile.input)
+    loop("Identity", _crop(loop, "image"), out=crop)
+    loop("Identity", _nearer(loop, crop), out=near)
     loop.nodes.extend(tile.node)
-    heat, logits, fused, phases = (output.name for output in tile.output)
+    heat, logits, fused, residuals = (output.name for output in tile.output)
 
     hearts = _core(loop, heat, 1, (1, 2))
     logits, fused = (_core(loop, value, stride, (2, 3), "cells") for value in (logits, fused))
-    phases = _core(loop, phases, PERIOD, (2, 3), "whole")
     flat = loop("Flatten", logits, axis=1)
     steep = loop.constant(np.reshape(SHARPNESS, (1, -1, 1)), np.float32)
     steeped = loop("Mul", loop("Unsqueeze", flat, loop.constant([1])), steep)
@@ -159,36 +164,74 @@ def _body(tile: Any, stride: int) -> tuple[Nodes, str]:  # noqa: ANN401
     sums = [loop("ReduceSum", flat, loop.constant([1]), keepdims=1),
             loop("ReduceSum", fused, loop.constant([2, 3]), keepdims=0)]  # fmt: skip
     loop("Add", "sums", loop("Concat", *sums, axis=1), out="sums/next")
-    folded = loop("ReduceSum", phases, loop.constant([2, 3]), keepdims=0)
-    loop("Add", "folds", folded, out="folds/next")
+    loop("Add", "folds", _folded(loop, residuals), out="folds/next")
     loop("Identity", "go", out="going")
     return loop, hearts
 
 
-def _window(nodes: Nodes, side: str, picture: str, axis: int) -> str:
-    """Cut a tile with its halo out of a picture along one axis; the edge is repeated beyond it."""
-    halo, zero, one = (nodes.constant([value]) for value in (HALO, 0, 1))
-    start = nodes("Mul", f"{side}/turn", f"{side}/core", out=f"{side}/start")
-    first = nodes("Max", nodes("Sub", start, halo), zero)
-    end = nodes("Add", nodes("Add", start, f"{side}/core"), halo)
-    last = nodes("Min", end, f"{side}/padded")
-    nodes("Sub", start, first, out=f"{side}/offset")
-    places = nodes("Range", *(nodes("Squeeze", value) for value in (first, last, one)))
-    inside = nodes("Min", places, nodes("Sub", side, one))
-    return nodes("Gather", picture, inside, axis=axis)
+def _crop(nodes: Nodes, picture: str) -> str:
+    """Cut a tile with its halo out of a picture; the picture's edge is repeated beyond it."""
+    halo, zero = (nodes.constant([value]) for value in (HALO, 0))
+    first, last, beyond = list[str](), list[str](), list[str]()
+    for side in ("height", "width"):
+        start = nodes("Mul", f"{side}/turn", f"{side}/core", out=f"{side}/start")
+        first.append(nodes("Max", nodes("Sub", start, halo), zero))
+        nodes("Sub", start, first[-1], out=f"{side}/offset")
+        end = nodes("Add", nodes("Add", start, f"{side}/core"), halo)
+        last.append(nodes("Min", end, f"{side}/padded"))
+        beyond.append(nodes("Max", nodes("Sub", last[-1], side), zero))
+    inside = nodes("Slice", picture, *_joined(nodes, first, last), nodes.constant([1, 2]))
+    pads = nodes("Concat", nodes.constant([0] * 5), *beyond, zero, axis=0)
+    return nodes("Pad", inside, pads, mode="edge")
+
+
+def _nearer(nodes: Nodes, crop: str) -> str:
+    """The crop without what lies further than `NEAR` beyond its core."""
+    near, first, last = nodes.constant([NEAR]), list[str](), list[str]()
+    for side in ("height", "width"):
+        nodes("Min", f"{side}/offset", near, out=f"{side}/offset/near")
+        first.append(nodes("Sub", f"{side}/offset", f"{side}/offset/near"))
+        end = nodes("Add", f"{side}/offset", f"{side}/core")
+        last.append(nodes("Add", end, near))  # slices end where the crop does
+    return nodes("Slice", crop, *_joined(nodes, first, last), nodes.constant([1, 2]))
 
 
 def _core(nodes: Nodes, value: str, stride: int, axes: tuple[int, int], counted: str = "") -> str:
     """A tile's map without the halo; that of counted cells also without what lies beyond them."""
-    by = nodes.constant([stride])
-    for side, axis in zip(("height", "width"), axes, strict=True):
-        first = nodes("Div", f"{side}/offset", by)
+    by, first, last = nodes.constant([stride]), list[str](), list[str]()
+    for side in ("height", "width"):
+        first.append(nodes("Div", f"{side}/offset", by))
         size = nodes("Div", f"{side}/core", by)
         if counted:
             left = nodes("Sub", f"{side}/{counted}", nodes("Div", f"{side}/start", by))
             size = nodes("Min", size, left)
-        value = nodes("Slice", value, first, nodes("Add", first, size), nodes.constant([axis]))
-    return value
+        last.append(nodes("Add", first[-1], size))
+    return nodes("Slice", value, *_joined(nodes, first, last), nodes.constant(axes))
+
+
+def _joined(nodes: Nodes, *sides: list[str]) -> list[str]:
+    """Numbers of both sides as one tensor each."""
+    return [nodes("Concat", *each, axis=0) for each in sides]
+
+
+def _folded(nodes: Nodes, residuals: str) -> str:
+    """As `periodic.folded`, of the whole cells in a tile's core."""
+    first, last = list[str](), list[str]()
+    for side in ("height", "width"):
+        left = nodes(
+            "Sub", nodes("Mul", f"{side}/whole", nodes.constant([PERIOD])), f"{side}/start"
+        )
+        first.append(f"{side}/offset/near")
+        last.append(nodes("Add", first[-1], nodes("Min", f"{side}/core", left)))
+    core = nodes("Slice", residuals, *_joined(nodes, first, last), nodes.constant([2, 3]))
+    width = nodes("Shape", core, start=3, end=4)
+    rows = nodes("Concat", nodes.constant([0, PLANES, -1, PERIOD]), width, axis=0)
+    summed = nodes("ReduceSum", nodes("Reshape", core, rows), nodes.constant([2]), keepdims=0)
+    columns = nodes("Reshape", summed, nodes.constant([0, PLANES, PERIOD, -1, PERIOD]))
+    cells = nodes("ReduceSum", columns, nodes.constant([3]), keepdims=0)
+    squares = nodes("ReduceSumSquare", core, nodes.constant([2, 3]), keepdims=0)
+    means = nodes("Div", squares, nodes.constant(PERIOD**2, np.float32))
+    return nodes("Concat", nodes("Flatten", cells, axis=1), means, axis=1)
 
 
 def _heatmap(nodes: Nodes) -> None:

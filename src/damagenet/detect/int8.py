@@ -122,7 +122,8 @@ class _Crops:
             side = SIDE if min(picture.shape[:2]) >= SIDE else min(picture.shape[:2]) // 32 * 32
             if side >= 64 and found < CROPS:
                 found += 1
-                yield {"crop": picture[None, :side, :side]}
+                crop = picture[None, :side, :side]
+                yield {"crop": crop, "near": crop}
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self._crops, None)

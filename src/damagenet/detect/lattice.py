@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from damagenet import BadInput, runs
 from damagenet.detect.delivery import UP
 from damagenet.detect.pairs import traceless
-from damagenet.detect.periodic import PERIOD, Periodic
+from damagenet.detect.periodic import PERIOD, Periodic, folded
 from damagenet.images import Array
 from damagenet.synth import channel, dataset
 from damagenet.synth.scaling import KERNELS
@@ -83,8 +83,9 @@ def strengths(lattice: Periodic, picture: Array) -> np.ndarray:
     """`Periodic.strengths` of one picture, uint8 `[h, w, 3]`: float32 `[297]`."""
     height, width = (side // PERIOD for side in picture.shape[:2])
     part = np.ascontiguousarray(picture[: height * PERIOD, : width * PERIOD])
-    cells = lattice.cells(torch.from_numpy(part).permute(2, 0, 1)[None].float())
-    return lattice.strengths(cells.mean((2, 3)), height * width)[0].numpy()
+    residuals = lattice.residuals(torch.from_numpy(part).permute(2, 0, 1)[None].float())
+    count = height * width
+    return lattice.strengths(folded(residuals) / count, count)[0].numpy()
 
 
 def _whole(row: Mapping[Any, Any]) -> bool:

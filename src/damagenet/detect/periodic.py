@@ -45,24 +45,23 @@ class Periodic(nn.Module):
         self.register_buffer("filters", differences(), persistent=False)
         self.register_buffer("waves", waves, persistent=False)
 
-    def cells(self, x: Tensor) -> Tensor:
-        """Residuals by their place in a cell, and their squares, `[b, 585, h / 8, w / 8]`.
+    def residuals(self, x: Tensor) -> Tensor:
+        """Clipped second differences of brightness and colour, `[b, 9, h, w]` grey levels.
 
         Args:
-            x: `[b, 3, h, w]` in [0, 255], sides multiples of 8.
+            x: `[b, 3, h, w]` in [0, 255].
         """
         with torch.autocast(x.device.type, enabled=False):
             planes = F.conv2d(x.float(), self.colours)
             edge = F.pad(planes, (1, 1, 1, 1), mode="reflect")
-            residual = F.conv2d(edge, self.filters, groups=3).clamp(-LIMIT, LIMIT)
-            squares = F.avg_pool2d(residual * residual, PERIOD)
-            return torch.cat([F.pixel_unshuffle(residual, PERIOD), squares], dim=1)
+            return F.conv2d(edge, self.filters, groups=3).clamp(-LIMIT, LIMIT)
 
     def strengths(self, means: Tensor, count: Tensor | float) -> Tensor:
         """Strengths `[b, 297]` by plane and frequency, about log 2 where there is no lattice.
 
         Args:
-            means: Of `cells`, `[b, 585]`.
+            means: Of residuals at each place of a cell and of their squares, see `folded`;
+                `[b, 585]`.
             count: How many cells they are the mean of.
         """
         folded = means[:, :FOLDED].reshape(-1, PLANES, PERIOD**2)
@@ -82,8 +81,21 @@ class Periodic(nn.Module):
         Height and width are those without the padding.
         """
         rows, columns = (max(1, side // PERIOD) for side in (height, width))
-        cells = self.cells(x)[:, :, :rows, :columns]
-        return self.evidence(self.strengths(cells.mean((2, 3)), rows * columns))
+        residuals = self.residuals(x)[:, :, : rows * PERIOD, : columns * PERIOD]
+        count = rows * columns
+        return self.evidence(self.strengths(folded(residuals) / count, count))
+
+
+def folded(residuals: Tensor) -> Tensor:
+    """Residuals `[b, 9, h, w]` added up over all cells, and their mean squares, `[b, 585]`.
+
+    Sides are multiples of 8.
+    """
+    batch, _, height, width = residuals.shape
+    rows = residuals.reshape(batch, PLANES, height // PERIOD, PERIOD, width).sum(2)
+    cells = rows.reshape(batch, PLANES, PERIOD, width // PERIOD, PERIOD).sum(3)
+    squares = (residuals * residuals).sum((2, 3)) / PERIOD**2
+    return torch.cat([cells.flatten(1), squares], dim=1)
 
 
 YCBCR = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
