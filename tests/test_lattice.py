@@ -14,15 +14,39 @@ from damagenet.detect.periodic import Periodic
 
 
 def test_copies_are_drawn_from_the_seed_and_the_name_alone():
-    picture, row = photo(), {"image": "images/a.jpg", "label": 0}
-    once, again, other = (
-        [image for image, _ in lattice._copies(picture, row, seed)] for seed in (1, 1, 2)
-    )
-    assert len(once) == 3 and np.array_equal(once[0], picture)
-    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
-    assert not np.array_equal(once[1], other[1])
+    picture, row = photo(200, 264), {"image": "images/a.jpg", "label": 0}
+    once, again, other = (list(lattice._copies(picture, row, seed)) for seed in (1, 1, 2))
+    assert len(once) == 3 + lattice.DELIVERED + 2 * lattice.DRAWN
+    assert np.array_equal(once[0][0], picture)
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(once, again, strict=True))
+    assert not np.array_equal(once[1][0], other[1][0])
+    assert sum(label for _, label, _ in once) == lattice.DRAWN
     doctored = list(lattice._copies(picture, row | {"label": 1}, 1))
-    assert len(doctored) == 2  # a lattice that was enlarged is another one
+    assert [label for _, label, _ in doctored] == [1, 1]  # one that was enlarged is another one
+
+
+def test_a_drawn_lattice_is_all_that_tells_twins_apart():
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        plain, doctored = lattice.with_lattice(rng, photo(203, 270))
+        assert plain.shape == doctored.shape == (192, 256, 3) and plain.dtype == doctored.dtype
+        added = doctored.astype(float) - plain
+        cells = added.reshape(24, 8, 32, 8, 3).mean((0, 2))
+        assert 0.02 < cells.std() < 2 and abs(cells.mean()) < 0.1
+        assert np.abs(added).max() < 10
+
+
+def test_a_lattice_that_no_decoder_of_the_set_left_is_found(copied, manifest, tmp_path):
+    rewrite(copied, manifest.assign(topology=np.where(manifest.label == 1, "full", "none")))
+    fitted = Periodic()
+    lattice.fit(fitted, copied, 1)
+    rng, picture = np.random.default_rng(5), photo(200, 264)
+    means = []
+    for _ in range(8):
+        twins = lattice.with_lattice(rng, picture)
+        means.append([float(fitted.weight @ lattice.strengths(fitted, twin)) for twin in twins])
+    plain, doctored = np.array(means).T
+    assert (doctored > plain).sum() >= 7
 
 
 def test_training_ends_with_a_fitted_lattice(copied, manifest, tmp_path):

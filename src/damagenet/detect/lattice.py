@@ -1,8 +1,9 @@
 """Fit `Periodic` when the network is trained: on whole frames, which crops cannot show.
 
-A linear layer has little to learn and much to be misled by: honest photos carry lattices too, of
-enlargement and of JPEG blocks in files saved twice. So each authentic photo also teaches enlarged,
-and every photo saved twice.
+A linear layer has little to learn and much to be misled by. Honest photos carry lattices too, of
+enlargement and of blocks in files saved twice, so each authentic photo also teaches delivered in
+other ways. And a handful of decoders is not all there are, so it also teaches with lattices that
+were drawn at random: those of decoders that nobody had are found by them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
 from damagenet import BadInput, runs
-from damagenet.detect.delivery import UP
+from damagenet.detect import delivery
 from damagenet.detect.pairs import traceless
 from damagenet.detect.periodic import PERIOD, Periodic, folded
 from damagenet.images import Array
@@ -29,9 +30,9 @@ from damagenet.synth import channel, dataset
 from damagenet.synth.scaling import KERNELS
 
 GAIN = 2.0
-"""Weight beside the network's own logit. Validation hardly sees it (AUC .811 without, .806), as it
-has few pictures of any one decoder; plain photos of other sizes ask for it (docs/LOG.md)."""
-BEGINS = 0.8
+"""Weight beside the network's own logit. Validation would have 1.4, and loses .001 of AUC by 2;
+plain photos sent whole through a decoder gain .02 (docs/LOG.md)."""
+BEGINS = 0.9
 """Share of authentic validation photos below the bend of the hinge."""
 PENALTY = 1e-3
 """Inverse strength of the squared penalty on weights."""
@@ -39,6 +40,10 @@ AS_DELIVERED = 2.0
 """Weight of a photo as it is, beside its altered copies."""
 FACTORS = (1.5, 2.0, 2.0, 4.0)
 """Enlargement of half of the copies; the other half draws from 1.1 to 3."""
+DELIVERED, DRAWN = 4, 6
+"""Copies of an authentic photo that are delivered in another way, and that get a lattice."""
+LEVELS = (0.2, 0.8)
+"""Strength of a drawn lattice, grey levels (root of the mean square); decoders have about .2-.6."""
 
 
 def fit(lattice: Periodic, folder: Path, seed: int, holdout_family: str = "") -> None:
@@ -57,9 +62,9 @@ def fit(lattice: Periodic, folder: Path, seed: int, holdout_family: str = "") ->
         raise BadInput(f"{folder}: needs authentic photos and whole frames that were doctored, in "
                        "training and validation; build more products")  # fmt: skip
     seen = [
-        (strengths(lattice, picture), row["label"], weight)
+        (strengths(lattice, picture), label, weight)
         for row in tqdm(train, desc="lattice", unit="picture")
-        for picture, weight in _copies(dataset.read_pair(folder, row)[0], row, seed)
+        for picture, label, weight in _copies(dataset.read_pair(folder, row)[0], row, seed)
     ]
     x, labels, weights = (np.array(column) for column in zip(*seen, strict=True))
     scale, line = StandardScaler(), LogisticRegression(C=PENALTY, max_iter=1000)
@@ -95,23 +100,93 @@ def _whole(row: Mapping[Any, Any]) -> bool:
     return row["label"] == 0 or full
 
 
-def _copies(picture: Array, row: Mapping[Any, Any], seed: int) -> Iterator[tuple[Array, float]]:
-    """The picture; the same saved twice, the second time with its blocks moved or not; enlarged."""
-    yield picture, AS_DELIVERED
+def _copies(
+    picture: Array, row: Mapping[Any, Any], seed: int
+) -> Iterator[tuple[Array, int, float]]:
+    """Pictures, labels and weights: the picture as it is and saved twice.
+
+    Of an authentic one also copies that were enlarged or delivered in other ways, and copies that
+    a drawn lattice makes doctored.
+    """
     rng = runs.rng_for(seed, "lattice", row["image"])
-    first = _sent(picture, channel.plan_jpeg(rng, 40, 85))
-    y, x = rng.integers(0, PERIOD, 2) if rng.random() < 0.5 else (0, 0)
-    yield _sent(np.ascontiguousarray(first[y:, x:]), channel.plan_jpeg(rng, 80, 98)), 1.0
-    if row["label"] == 0:
-        drawn = rng.random() < 0.5
-        factor = float(rng.uniform(1.1, 3) if drawn else rng.choice(FACTORS))
-        height, width = (int(side * min(1, 1.5 / factor)) for side in picture.shape[:2])
-        kernel = KERNELS[UP[rng.integers(len(UP))]]
-        part = picture[:height, :width]
-        large = np.asarray(cv2.resize(part, None, fx=factor, fy=factor, interpolation=kernel))
-        jpeg = channel.plan_jpeg(rng, 70, 98)
-        yield (_sent(large, jpeg) if rng.random() < 0.7 else large), 1.0
+    yield picture, row["label"], AS_DELIVERED
+    yield _saved(rng, _saved(rng, picture, 40, 85), 80, 98, move=True), row["label"], 1.0
+    if row["label"]:
+        return
+    large = _enlarged(rng, picture)
+    yield (_saved(rng, large, 70, 98) if rng.random() < 0.7 else large), 0, 1.0
+    for _ in range(DELIVERED):
+        yield _delivered(rng, picture), 0, 1.0
+    for number in range(DRAWN):
+        twins = with_lattice(rng, picture)
+        for label, twin in enumerate(_sent_alike(rng, twins, number)):
+            yield twin, label, 1.0
 
 
-def _sent(picture: Array, step: dict[str, Any]) -> Array:
-    return channel.send(picture, [], step)[0]
+def with_lattice(rng: np.random.Generator, picture: Array) -> tuple[Array, Array]:
+    """A picture (uint8 `[h, w, 3]`) without and with a random pattern in each cell of 8 x 8 pixels.
+
+    Both are cut to whole cells from anywhere, and softened in half of the cases, as decoders
+    soften. Patterns are noise of any colour and slope of spectrum, of period 2, 4 or 8, even or by
+    brightness.
+    """
+    top, left = rng.integers(0, PERIOD, 2)
+    height, width = ((side - PERIOD) // PERIOD * PERIOD for side in picture.shape[:2])
+    part = picture[top : top + height, left : left + width]
+    if rng.random() < 0.5:
+        part = cv2.GaussianBlur(part, (0, 0), rng.uniform(0.4, 0.8))
+    slow = np.hypot(*np.meshgrid(*2 * [np.fft.fftfreq(PERIOD, 1 / PERIOD)])).clip(0.5)
+    noise = np.fft.fft2(rng.normal(size=(PERIOD, PERIOD, 3)), axes=(0, 1))
+    tile = np.fft.ifft2(noise / slow[..., None] ** rng.uniform(0, 1), axes=(0, 1)).real
+    period = int(rng.choice([2, 4, 8, 8, 8]))
+    tile = np.tile(tile[:period, :period], (PERIOD // period, PERIOD // period, 1))
+    tile -= tile.mean((0, 1))
+    tile *= rng.uniform(*LEVELS) / tile.std()
+    pattern = np.tile(tile, (height // PERIOD, width // PERIOD, 1))
+    if rng.random() < 0.4:
+        bright = part.mean(2, keepdims=True) / 128
+        pattern = pattern * (bright if rng.random() < 0.5 else 2 - bright)
+    return part, np.clip(np.rint(part + pattern), 0, 255).astype(np.uint8)
+
+
+def _sent_alike(rng: np.random.Generator, twins: tuple[Array, ...], number: int) -> list[Array]:
+    """Twins saved once as JPEG, as WebP, or twice as JPEG."""
+    seed = int(rng.integers(1 << 31))
+    sent = []
+    for twin in twins:
+        same = np.random.default_rng(seed)
+        if number % 3 == 2:
+            twin = _saved(same, _saved(same, twin, 40, 85), 80, 98, move=True)
+        else:
+            twin = _saved(same, twin, 60, 98, webp=number % 3 == 1)
+        sent.append(twin)
+    return sent
+
+
+def _delivered(rng: np.random.Generator, picture: Array) -> Array:
+    """An honest photo after a channel: filtered, resized, saved as JPEG or WebP, in any order."""
+    steps, _ = delivery.plan(rng, 0.7, min(picture.shape[:2]))
+    for step in steps:
+        picture = channel.send(picture, [], step)[0]
+    return picture
+
+
+def _enlarged(rng: np.random.Generator, picture: Array) -> Array:
+    drawn = rng.random() < 0.5
+    factor = float(rng.uniform(1.1, 3) if drawn else rng.choice(FACTORS))
+    height, width = (int(side * min(1, 1.5 / factor)) for side in picture.shape[:2])
+    kernel = KERNELS[delivery.UP[rng.integers(len(delivery.UP))]]
+    part = picture[:height, :width]
+    return np.asarray(cv2.resize(part, None, fx=factor, fy=factor, interpolation=kernel))
+
+
+def _saved(
+    rng: np.random.Generator, picture: Array, low: int, high: int,
+    move: bool = False, webp: bool = False,
+) -> Array:  # fmt: skip
+    """Saved as JPEG or WebP of a quality between two, half of the moved ones with moved blocks."""
+    y, x = rng.integers(0, PERIOD, 2) if move and rng.random() < 0.5 else (0, 0)
+    step = channel.plan_jpeg(rng, low, high)
+    if webp:
+        step = {"op": "WEBP", "quality": int(rng.integers(low, high))}
+    return channel.send(np.ascontiguousarray(picture[y:, x:]), [], step)[0]
