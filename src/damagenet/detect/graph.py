@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from damagenet.detect.model import HALO, MIN_SIDE, SHARPNESS, Network, planes
+from damagenet.detect.nodes import Nodes
 from damagenet.detect.periodic import FLOOR, FOLDED, PERIOD, PLANES
 
 NEAR = PERIOD
@@ -36,34 +37,6 @@ class Tile(nn.Module):
         logits, fused = self.network.maps(image)
         heat = self.network.enlarge(logits) - self.heat_offset
         return heat.sigmoid(), logits, fused, self.network.periodic.residuals(planes(near))
-
-
-class Nodes:
-    """A growing list of ONNX nodes and constants; calling it adds a node and returns its output."""
-
-    def __init__(self, prefix: str) -> None:
-        """Names within the graph begin with a prefix."""
-        self.prefix, self.nodes, self.constants = prefix, list[Any](), list[Any]()
-
-    def __call__(self, kind: str, *inputs: str, out: str = "", **attributes: Any) -> str:  # noqa: ANN401
-        """Add a node of one output, named by us or numbered."""
-        from onnx import helper
-
-        out = out or f"{self.prefix}/{kind}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [out], **attributes))
-        return out
-
-    def constant(self, values: object, dtype: type = np.int64) -> str:
-        """Add a constant of integers or, with `np.float32`, of numbers."""
-        from onnx import numpy_helper
-
-        name = f"{self.prefix}/constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.array(values, dtype), name))
-        return name
-
-    def rounded_up(self, value: str, by: str) -> str:
-        """`ceil(value / by)` of integers."""
-        return self("Div", self("Sub", self("Add", value, by), self.constant([1])), by)
 
 
 def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # noqa: ANN401
@@ -180,7 +153,7 @@ def _crop(nodes: Nodes, picture: str) -> str:
         end = nodes("Add", nodes("Add", start, f"{side}/core"), halo)
         last.append(nodes("Min", end, f"{side}/padded"))
         beyond.append(nodes("Max", nodes("Sub", last[-1], side), zero))
-    inside = nodes("Slice", picture, *_joined(nodes, first, last), nodes.constant([1, 2]))
+    inside = nodes("Slice", picture, *nodes.joined(first, last), nodes.constant([1, 2]))
     pads = nodes("Concat", nodes.constant([0] * 5), *beyond, zero, axis=0)
     return nodes("Pad", inside, pads, mode="edge")
 
@@ -193,7 +166,7 @@ def _nearer(nodes: Nodes, crop: str) -> str:
         first.append(nodes("Sub", f"{side}/offset", f"{side}/offset/near"))
         end = nodes("Add", f"{side}/offset", f"{side}/core")
         last.append(nodes("Add", end, near))  # slices end where the crop does
-    return nodes("Slice", crop, *_joined(nodes, first, last), nodes.constant([1, 2]))
+    return nodes("Slice", crop, *nodes.joined(first, last), nodes.constant([1, 2]))
 
 
 def _core(nodes: Nodes, value: str, stride: int, axes: tuple[int, int], counted: str = "") -> str:
@@ -206,12 +179,7 @@ def _core(nodes: Nodes, value: str, stride: int, axes: tuple[int, int], counted:
             left = nodes("Sub", f"{side}/{counted}", nodes("Div", f"{side}/start", by))
             size = nodes("Min", size, left)
         last.append(nodes("Add", first[-1], size))
-    return nodes("Slice", value, *_joined(nodes, first, last), nodes.constant(axes))
-
-
-def _joined(nodes: Nodes, *sides: list[str]) -> list[str]:
-    """Numbers of both sides as one tensor each."""
-    return [nodes("Concat", *each, axis=0) for each in sides]
+    return nodes("Slice", value, *nodes.joined(first, last), nodes.constant(axes))
 
 
 def _folded(nodes: Nodes, residuals: str) -> str:
@@ -223,7 +191,7 @@ def _folded(nodes: Nodes, residuals: str) -> str:
         )
         first.append(f"{side}/offset/near")
         last.append(nodes("Add", first[-1], nodes("Min", f"{side}/core", left)))
-    core = nodes("Slice", residuals, *_joined(nodes, first, last), nodes.constant([2, 3]))
+    core = nodes("Slice", residuals, *nodes.joined(first, last), nodes.constant([2, 3]))
     width = nodes("Shape", core, start=3, end=4)
     rows = nodes("Concat", nodes.constant([0, PLANES, -1, PERIOD]), width, axis=0)
     summed = nodes("ReduceSum", nodes("Reshape", core, rows), nodes.constant([2]), keepdims=0)
