@@ -29,6 +29,7 @@ def rows(compared):
     return pd.DataFrame(runs.read_json(compared / "baselines.json", "")["rows"])
 
 
+@pytest.mark.slow
 def test_all_methods_are_measured_on_the_same_test_pictures(rows, manifest):
     names = {"this run", "ELA", "noise level", "JPEG ghost", "classifier at 224, from scratch"}
     assert set(rows.method[rows.metric == "auc"]) == names
@@ -38,6 +39,7 @@ def test_all_methods_are_measured_on_the_same_test_pictures(rows, manifest):
     assert some == [((test.label == 0) | (test.family == FAMILIES[1])).sum()]
 
 
+@pytest.mark.slow
 def test_the_run_has_the_numbers_of_its_evaluation(rows, compared):
     found = rows.set_index(["method", "slice", "metric"]).value
     table = pd.DataFrame(runs.read_json(compared / "metrics.json", "")["metrics"])
@@ -46,6 +48,7 @@ def test_the_run_has_the_numbers_of_its_evaluation(rows, compared):
         assert found["this run", "all", metric] == own["all", metric]
 
 
+@pytest.mark.slow
 def test_the_margin_is_over_the_best_baseline(rows):
     for part, some in rows.groupby("slice"):
         auc = some[some.metric == "auc"].set_index("method").value
@@ -56,6 +59,7 @@ def test_the_margin_is_over_the_best_baseline(rows):
         assert gap["low"] <= gap["value"] <= gap["high"]
 
 
+@pytest.mark.slow
 def test_the_table_says_the_same(compared, rows):
     text = (compared / "baselines.md").read_text()
     for row in rows[rows.metric == "auc"].itertuples():
@@ -63,6 +67,7 @@ def test_the_table_says_the_same(compared, rows):
     assert (compared / "figures" / "baselines.png").is_file()
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_not_computed_again(compared, built, monkeypatch):
     monkeypatch.setattr(backbone, "WEIGHTS", {})
     monkeypatch.setattr(handmade, "MAPS", dict.fromkeys(handmade.MAPS))  # calling one is an error

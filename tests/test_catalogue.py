@@ -137,6 +137,7 @@ def test_an_empty_catalogue_finds_nothing(tmp_path):
     assert len(refused) == 1 and made.candidates(sample("coffee.png")) == []
 
 
+@pytest.mark.slow
 def test_the_commands(shop, tmp_path, capsys):
     out = tmp_path / "shop.safetensors"
     code = cli.main(["catalogue", str(shop), "--out", str(out), "--workers", "1"])

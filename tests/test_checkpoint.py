@@ -50,14 +50,8 @@ def forgetful(built, tmp_path_factory):
         return train_in(tmp_path_factory.mktemp("forgetful"), settings(), built)
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGKILL,
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_was_ended_goes_on_to_the_same_weights(trained, built, tmp_path, number):
     experiment = settings(train={"save_every": 1, "workers": 1})
     (tmp_path / "tiny.yaml").write_text(config.dump(experiment))

@@ -161,6 +161,7 @@ def build_editable(folder, settings=None, metadata=None):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("need, fits", [(">=2.6", True), (">=9999", False)])
 def test_pip_itself_refuses_rather_than_replace(tmp_path, monkeypatch, need, fits):
     backend = BACKEND.replace("EXTRAS", host.EXTRAS).replace("NEED", need)

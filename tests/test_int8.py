@@ -11,6 +11,8 @@ from damagenet import BadInput, cli, runs
 from damagenet.claims import Detector
 from damagenet.detect import int8, metrics
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def small(exported, built, tmp_path_factory):

@@ -50,6 +50,7 @@ def done(built, tmp_path_factory):
     return place / "runs" / "proto", summary
 
 
+@pytest.mark.slow
 def test_cells_are_trained_without_their_family_and_measured(done):
     root, _ = done
     marks = []
@@ -63,6 +64,7 @@ def test_cells_are_trained_without_their_family_and_measured(done):
     assert len(list(root.glob("baselines-*.npz"))) == 1  # shared by the cells
 
 
+@pytest.mark.slow
 def test_the_summary_holds_the_numbers_of_the_cells(done):
     root, summary = done
     assert not summary["missing"] and len(summary["cells"]) == 2
@@ -80,6 +82,7 @@ def test_the_summary_holds_the_numbers_of_the_cells(done):
     assert runs.read_json(root / "protocol.json", "") == summary
 
 
+@pytest.mark.slow
 def test_finished_cells_are_left_alone(done, built, monkeypatch):
     root, _ = done
     for name in ("evaluate", "compare", "grid"):

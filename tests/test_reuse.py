@@ -74,6 +74,7 @@ def test_plain_and_hostile_pictures_share_nothing(shape):
         assert reuse.compare_parts(*pair).finding == "none"
 
 
+@pytest.mark.slow
 def test_earlier_claims_are_searched(tmp_path):
     earlier, box = cracked(sample("coffee.png"))
     images.write(tmp_path / "old" / "cracked.png", earlier)

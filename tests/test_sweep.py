@@ -91,6 +91,7 @@ def swept(built, tmp_path_factory):
     return place, done
 
 
+@pytest.mark.slow
 def test_one_failed_run_is_reported_and_the_rest_goes_on(swept, built):
     place, done = swept
     assert done.returncode == 1, done.stderr
@@ -115,6 +116,7 @@ def never(*arguments):
     raise AssertionError("a finished run is not started again")
 
 
+@pytest.mark.slow
 def test_finished_runs_are_left_alone_and_others_go_on(swept, built, tmp_path, monkeypatch):
     shutil.copytree(swept[0] / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)

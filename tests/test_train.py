@@ -150,6 +150,7 @@ def test_a_gpu_that_is_not_there_is_bad_input_before_anything_is_written(built, 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_trace_that_is_there_is_learnt(copied, manifest, tmp_path):
     # Coarse noise in the doctored pixels instead of a decoder's trace: nobody could miss it.
     for row in manifest[manifest.label == 1].to_dict("records"):

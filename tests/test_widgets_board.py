@@ -62,6 +62,7 @@ def test_decisions_are_kept_and_the_next_open_claim_comes(desk, folder):
     assert again.claims.set_index("claim_id").refused["c11"] == 1
 
 
+@pytest.mark.slow
 def test_deciding_all_of_them_ends_well(desk):
     for _ in desk.claim.options:
         desk.decide("accept")
@@ -77,6 +78,7 @@ def test_a_decision_that_cannot_be_kept_is_said_and_nothing_moves(desk, folder):
     assert "not kept" in text(desk.progress) and desk.claim.value == "<b>x</b>"
 
 
+@pytest.mark.slow
 def test_the_status_follows_decisions_and_costs(desk):
     assert "settle more claims" in text(desk.status) and "agreement: unknown" in text(desk.status)
     desk.threshold.value = 0.3
