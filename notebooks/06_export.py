@@ -50,7 +50,7 @@ data, run = settings.dataset_dir, settings.run_dir
 
 # %%
 card = export(run)
-pd.Series(card["parity"], name="parity").to_frame()
+pd.Series(card["parity"], name="parity").astype(str).to_frame()
 
 # %% [markdown]
 # ## The file knows what it is

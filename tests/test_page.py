@@ -14,7 +14,7 @@ from conftest import photo
 from PIL import Image, PngImagePlugin
 from toy_model import INFO, write_model
 
-from damagenet.claims import Detector
+from damagenet.claims import Detector, page
 from damagenet.claims.review import review
 from damagenet.claims.signals import Reused
 
@@ -155,3 +155,12 @@ def test_a_model_that_promises_nothing(tmp_path):
     detector = Detector(write_model(tmp_path / "m.onnx", info, constant=0.1), threads=1)
     report = review([tmp_path / "a.png"], None, detector, tmp_path / "r.html")
     assert [m["code"] for m in report["promise"]] == ["promise_unknown", "promise_scope"]
+
+
+def test_specks_that_no_finding_counts_are_not_outlined():
+    changed = np.zeros((200, 300), np.float32)
+    changed[10:13, 10:13] = 1  # .015 % of the photo
+    assert not page._counted(changed).any() and page._shapes(page._counted(changed)) == []
+    changed[100:120, 50:90] = 1
+    counted = page._counted(changed)
+    assert counted.sum() == 800 and len(page._shapes(counted)) == 1

@@ -226,10 +226,11 @@ def _stacked(
 
 
 def crops(items: Sequence[Mapping[str, Any]]) -> Figure:
-    """Training items as columns: authentic twin, doctored twin, doctored pixels."""
+    """Training items as columns: authentic twin, doctored twin, doctored pixels (light)."""
     twin = [[np.asarray(item["image"][which]) for item in items] for which in (0, 1)]
-    masks = [np.asarray(item["mask"][1] * 255).astype(np.uint8) for item in items]
-    titles = [name for name in ("authentic", "doctored", "its mask") for _ in items]
+    # Greys: a frame that is doctored all over would be white on a white page.
+    masks = [np.asarray(60 + item["mask"][1] * 140).astype(np.uint8) for item in items]
+    titles = [name for name in ("authentic", "doctored", "its mask (light)") for _ in items]
     return tiles([*twin[0], *twin[1], *masks], titles, len(items), size=13 / len(items))
 
 

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 from PIL import Image
 
 from damagenet.claims.detector import VERDICTS
 from damagenet.claims.heatmaps import Array, Map, overlay
 from damagenet.claims.labels import unchecked
 from damagenet.claims.messages import LANGUAGES, Message, known, say
-from damagenet.claims.signals import Photo, Signal, label_says
+from damagenet.claims.signals import SMALLEST_CHANGE, Photo, Signal, label_says
 
 SHOWN, THUMB = 900, 240
 """Longest side in pixels of pictures inside the page, and of those beside a signal."""
@@ -113,7 +114,7 @@ def _thumb(signal: Signal, photos: Sequence[Photo]) -> dict[str, Any] | None:
     changed = photo.comparison.changed if photo.comparison is not None else None
     shapes = []
     if signal.name in ("listing", "damage") and changed is not None:
-        shapes = _shapes(changed)
+        shapes = _shapes(_counted(changed))
     elif signal.name in ("pixels", "damage"):
         small = overlay(small, _small_map(photo.result.heatmap, small))
     return {"number": photo.number, "src": _data(small), "shapes": shapes} | _size(photo.image)
@@ -135,11 +136,11 @@ def _pair(photo: Photo, listing: Photo | None) -> dict[str, Any]:
     assert listing is not None and listing.image is not None
     aligned = found.aligned is not None and found.changed is not None
     theirs = found.aligned if found.aligned is not None else listing.image
+    changed = _counted(found.changed) if found.changed is not None else np.zeros((1, 1), bool)
     return {
         "photo": photo, "listing": listing.path, "found": found, "aligned": aligned,
         "claim": _data(_small(photo.image)), "theirs": _data(_small(theirs)),
-        "shapes": _shapes(found.changed) if found.changed is not None else [],
-        "area": float((found.changed > 0.5).mean()) if found.changed is not None else 0.0,
+        "shapes": _shapes(changed), "area": float(changed.mean()),
     } | _size(photo.image)  # fmt: skip
 
 
@@ -149,13 +150,23 @@ def _size(image: Array) -> dict[str, Any]:
     return {"width": width, "height": height, "line": f"{max(width, height) / 300:.1f}"}
 
 
-def _shapes(changed: Map) -> list[str]:
+def _counted(changed: Map) -> NDArray[np.bool_]:
+    """The changed areas that are large enough for a finding; specks are not shown either."""
+    import cv2
+
+    _, names, stats, _ = cv2.connectedComponentsWithStats((changed > 0.5).astype(np.uint8))
+    large = stats[:, cv2.CC_STAT_AREA] >= SMALLEST_CHANGE * changed.size
+    large[0] = False  # the background
+    return np.asarray(large[names], bool)
+
+
+def _shapes(changed: NDArray[np.bool_]) -> list[str]:
     """Outlines of the changed areas as points of SVG polygons, in pixels of the claim."""
     import cv2
 
     size = max(3, round(max(changed.shape) / 150)) | 1  # a little room around the change
     room = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    wide = cv2.dilate((changed > 0.5).astype(np.uint8), room)
+    wide = cv2.dilate(changed.astype(np.uint8), room)
     shapes, _ = cv2.findContours(wide, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     largest = sorted(shapes, key=lambda s: -float(cv2.contourArea(s)))[:20]
     return [" ".join(f"{x},{y}" for x, y in shape[:, 0]) for shape in largest]
