@@ -46,7 +46,7 @@ reproduce: setup ## train CONFIG anew; exit 1 at the first stage that differs, a
 web: ## the page of clients/web, built into its dist/; needs Node 20.19 or newer
 	cd clients/web && npm ci && npm run build
 
-test: setup ## the fast tests, about 4 minutes
+test: setup ## the fast tests, about 3 minutes
 	$(BIN)/python -m pytest -q -n 2
 
 test-slow: setup ## whole pipelines twice, and every notebook

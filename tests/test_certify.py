@@ -92,6 +92,7 @@ def test_over_many_draws_certified_thresholds_keep_their_promise_and_naive_ones_
     assert naive > 0.3
 
 
+@pytest.mark.slow
 def test_over_many_draws_no_channel_breaks_the_promise():
     """One threshold, all channels at once, several pictures of each photo."""
     trials, broken, naive = 80, 0, 0

@@ -146,6 +146,7 @@ def test_build_prints_its_cells(small, copied, manifest, capsys):
     assert all(cell in out for cell in manifest.cell) and "train" in out
 
 
+@pytest.mark.slow
 def test_an_interrupted_build_says_how_to_go_on(small, tmp_path):
     out = tmp_path / "dataset"
     line = [sys.executable, "-m", "damagenet", "build", small, "--workers", "1", "--out", out]

@@ -142,7 +142,7 @@ def test_a_worker_may_hold_decoders_without_being_taken_for_a_leak(built):
     assert process_executor._MAX_MEMORY_LEAK_SIZE > 1 << 40
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_build_that_was_killed_goes_on_where_it_stopped(built, table, tmp_path, workers):
     settings_file = tmp_path / "tiny.yaml"
     whole = settings(products={"table": str(table)})

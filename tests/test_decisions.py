@@ -107,6 +107,7 @@ def test_the_widest_threshold_keeps_its_risk():
     assert wide.risk_bound < best.risk_bound  # the price of having picked
 
 
+@pytest.mark.slow
 def test_picked_thresholds_break_their_promise_rarely():
     """The true risk is above the accepted one at every threshold: picking one is the error."""
     broken = 0

@@ -35,6 +35,7 @@ def test_every_vector_in_any_batch_on_one_and_two_threads(deployed, data):
     assert len(table) == 19 * 3 * 2 and within(table)
 
 
+@pytest.mark.slow
 def test_a_wrong_file_is_noticed(exported, deployed, data):
     network, _ = model.load(exported / "best.safetensors")
     torch.nn.init.normal_(network.map.weight)
