@@ -36,7 +36,7 @@ def test_a_drawn_lattice_is_all_that_tells_twins_apart():
         assert np.abs(added).max() < 10
 
 
-def test_a_lattice_that_no_decoder_of_the_set_left_is_found(copied, manifest, tmp_path):
+def test_a_lattice_that_no_decoder_of_the_set_left_is_found(copied, manifest):
     rewrite(copied, manifest.assign(topology=np.where(manifest.label == 1, "full", "none")))
     fitted = Periodic()
     lattice.fit(fitted, copied, 1)
