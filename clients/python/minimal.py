@@ -38,7 +38,7 @@ def decode(path: str) -> np.ndarray:
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
         if picture.mode.startswith("I"):
-            grey = np.rint(np.asarray(picture) / 257).astype(np.uint8)
+            grey = (np.asarray(picture) >> 8).astype(np.uint8)
             return np.repeat(grey[..., None], 3, axis=2)
         if picture.has_transparency_data:
             white = Image.new("RGBA", picture.size, "white")

@@ -122,8 +122,9 @@ def _check(picture: Image.Image, data: bytes, name: str) -> None:
 def read(source: str | Path | bytes | BinaryIO, name: str | None = None) -> Array:
     """Read a picture as RGB uint8 of shape `[height, width, 3]`.
 
-    EXIF rotation is applied, transparency is laid on white, 16-bit is scaled to 8, CMYK, grey and
-    palettes become RGB, and only the first frame of an animation is read.
+    EXIF rotation is applied, transparency is laid on white, the upper eight of 16 bits are kept (as
+    browsers and most libraries do), CMYK, grey and palettes become RGB, and only the first frame of
+    an animation is read.
 
     Raises:
         BadInput: See `opened`.
@@ -145,16 +146,17 @@ def to_rgb(picture: Image.Image) -> Array:
     rows = max(1, _BAND // width)  # whole copies in other modes would need gigabytes
     for top in range(0, height, rows):
         band = picture.crop((0, top, width, min(height, top + rows)))
-        rgb[top : top + rows] = _band(band, 65535.0 if deep else 255.0)
+        rgb[top : top + rows] = _band(band, deep)
     return rgb
 
 
-def _band(picture: Image.Image, peak: float) -> Array:
-    """A part of a decoded picture as RGB, or as grey `[h, w, 1]`; `peak` is white in deep modes."""
+def _band(picture: Image.Image, deep: bool) -> Array:
+    """A part of a decoded picture as RGB, or as grey `[h, w, 1]`; `deep` where white is 65535."""
     if picture.mode.startswith("I") or picture.mode == "F":
         with np.errstate(invalid="ignore"):  # a float file may hold any bits
             values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
-        return np.clip(np.rint(values * (255.0 / peak)), 0, 255).astype(np.uint8)[..., None]
+        values = np.floor(values / 256) if deep else np.rint(values)
+        return np.clip(values, 0, 255).astype(np.uint8)[..., None]
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
