@@ -74,6 +74,7 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
          *(info(f"{name}/next", real, ["batch", size]) for name, size in sizes.items()),
          info(hearts, real, ["batch", "core_height", "core_width"])],
         [*tile.graph.initializer, *loop.constants],  # within: optimisers look no further
+        value_info=tile.graph.value_info,  # shapes known to be equal let additions be fused
     )  # fmt: skip
     whole.nodes.append(
         helper.make_node(
@@ -197,7 +198,7 @@ def _folded(nodes: Nodes, residuals: str) -> str:
     summed = nodes("ReduceSum", nodes("Reshape", core, rows), nodes.constant([2]), keepdims=0)
     columns = nodes("Reshape", summed, nodes.constant([0, PLANES, PERIOD, -1, PERIOD]))
     cells = nodes("ReduceSum", columns, nodes.constant([3]), keepdims=0)
-    squares = nodes("ReduceSumSquare", core, nodes.constant([2, 3]), keepdims=0)
+    squares = nodes("ReduceSum", nodes("Mul", core, core), nodes.constant([2, 3]), keepdims=0)
     means = nodes("Div", squares, nodes.constant(PERIOD**2, np.float32))
     return nodes("Concat", nodes("Flatten", cells, axis=1), means, axis=1)
 

@@ -111,6 +111,9 @@ class Network(nn.Module):
 
     def enlarge(self, logits: Tensor) -> Tensor:
         """Logits `[b, 1, h / s, w / s]` at full size, `[b, h, w]`."""
+        batch, _, height, width = logits.shape
+        # ONNX Runtime would enlarge its blocks of 16 channels, were it not for the reshape.
+        logits = logits.reshape(batch, height, width)[:, None]
         return F.interpolate(logits, scale_factor=float(self.stride), mode="bilinear").squeeze(1)
 
     def _resized(self, feature: Tensor, lateral: nn.Module, factor: float) -> Tensor:

@@ -41,7 +41,7 @@ class Periodic(nn.Module):
         self.register_buffer("weight", torch.zeros(PLANES * waves.shape[2]))
         self.register_buffer("bias", torch.zeros(1))
         self.register_buffer("gain", torch.zeros(1))
-        self.register_buffer("colours", torch.tensor(YCBCR)[:, :, None, None], persistent=False)
+        self.register_buffer("colours", torch.tensor(YCBCR), persistent=False)
         self.register_buffer("filters", differences(), persistent=False)
         self.register_buffer("waves", waves, persistent=False)
 
@@ -52,7 +52,7 @@ class Periodic(nn.Module):
             x: `[b, 3, h, w]` in [0, 255].
         """
         with torch.autocast(x.device.type, enabled=False):
-            planes = F.conv2d(x.float(), self.colours)
+            planes = (self.colours @ x.float().flatten(2)).view(x.shape)
             edge = F.pad(planes, (1, 1, 1, 1), mode="reflect")
             return F.conv2d(edge, self.filters, groups=3).clamp(-LIMIT, LIMIT)
 
