@@ -2,7 +2,7 @@ import pytest
 import torch
 from conftest import settings
 
-from damagenet.detect.encoder import Block, NoDown
+from damagenet.detect.encoder import Block, NoDown, Shortcut
 from damagenet.detect.model import Network, power_mean
 
 
@@ -27,6 +27,13 @@ def test_the_first_map_sees_every_pixel():
 def test_a_fresh_block_is_its_shortcut():
     x = torch.rand(2, 6, 10, 12)
     assert torch.equal(Block(6, 6).eval()(x), x)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_means_and_convolution_in_one_step_are_those_in_two(side):
+    torch.manual_seed(0)
+    shortcut, x = Shortcut(5, 7, side).eval(), torch.randn(2, 5, 12, 18)
+    assert torch.allclose(shortcut(x), torch.nn.Sequential.forward(shortcut, x), atol=1e-6)
 
 
 def test_every_weight_learns():

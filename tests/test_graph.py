@@ -1,12 +1,14 @@
 """The loop over tiles inside the exported file."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from conftest import photo, settings
 
 from damagenet.detect import export, model
+from damagenet.detect.encoder import DEPTHS
 from damagenet.detect.model import HALO, cut
 
 CURVE = {"slope": 0.7, "offset": -0.3}
@@ -65,3 +67,16 @@ def test_tiles_cover_a_side_evenly(size):
     tiles, core = cut(size, 1024, 8)
     assert core % 8 == 0 and 64 <= core <= 1024
     assert tiles * core >= size and (tiles - 1) * core < size
+
+
+def test_shapes_of_what_is_added_are_known_to_be_the_same(network):
+    # Without, ONNX Runtime adds in a step of its own instead of within the convolution.
+    model = onnx.load_from_string(export.to_onnx(export.Deployed(network, CURVE).eval(), 20))
+    body = next(node for node in model.graph.node if node.op_type == "Loop").attribute[0].g
+    shapes = {
+        value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in body.value_info
+    }
+    added = [node.input for node in body.node if node.op_type == "Add"]
+    known = [shapes[a] for a, b in added if a in shapes and shapes[a] == shapes.get(b)]
+    assert len(known) == sum(DEPTHS)  # one in each block
