@@ -119,10 +119,11 @@ def papered(name, place):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A project folder to run notebooks in: copies of them and of the configs, no runs yet."""
+    """A project folder to run notebooks in: copies of what a checkout has there, no runs yet."""
     folder = tmp_path_factory.mktemp("project")
     for name in ("configs", "notebooks", "clients/testvectors", "docs/images"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".*", "*.py"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".*"))
+    shutil.copy(ROOT / "pyproject.toml", folder)  # jupytext heeds it when JupyterLab opens a file
     return folder
 
 
