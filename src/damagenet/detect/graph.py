@@ -6,6 +6,7 @@ are those of one pass over the whole picture, and memory stays that of one tile.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 
 from damagenet.detect.model import HALO, MIN_SIDE, SHARPNESS, Network, planes
 from damagenet.detect.nodes import Nodes
-from damagenet.detect.periodic import FLOOR, FOLDED, PERIOD, PLANES
+from damagenet.detect.periodic import BLOCK, FOLDED, PERIOD, PLANES
+from damagenet.detect.periodic_graph import evidence, folded
 
 NEAR = PERIOD
 """Pixels beyond a core from which the lattice's residuals of the core are exact; one would do."""
@@ -28,7 +30,7 @@ class Tile(nn.Module):
         self.network, self.heat_offset = network, heat_offset
 
     def forward(self, image: Tensor, near: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Heatmap `[b, h, w]`, and what `Network.maps` and `Periodic.residuals` give.
+        """Logits of the heatmap `[b, h, w]`; what `Network.maps`, `Periodic.residuals` give.
 
         Args:
             image: uint8 `[b, h, w, 3]` whose sides `Network.multiple` divides.
@@ -36,7 +38,7 @@ class Tile(nn.Module):
         """
         logits, fused = self.network.maps(image)
         heat = self.network.enlarge(logits) - self.heat_offset
-        return heat.sigmoid(), logits, fused, self.network.periodic.residuals(planes(near))
+        return heat, logits, fused, self.network.periodic.residuals(planes(near))
 
 
 def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # noqa: ANN401
@@ -56,15 +58,15 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
         whole("Shape", "image", start=axis, end=axis + 1, out=side)
     for side in ("height", "width"):
         _cut(whole, side, network)
-    sizes = {"peaks": len(SHARPNESS), "sums": 1 + network.config.width, "folds": FOLDED + PLANES}
+    sizes = {"peaks": len(SHARPNESS), "sums": 1 + network.config.width}
     begin = [
         whole("Expand", whole.constant([[fill]], np.float32),
               whole("Concat", "batch", whole.constant([size]), axis=0))
-        for fill, size in zip((-1e30, 0.0, 0.0), sizes.values(), strict=True)
+        for fill, size in zip((-1e30, 0.0), sizes.values(), strict=True)
     ]  # fmt: skip
     count = whole("Squeeze", whole("Mul", "height/tiles", "width/tiles"))
 
-    loop, hearts = _body(tile.graph, network.stride)
+    loop, heat, folds = _body(tile.graph, network.stride)
     body = helper.make_graph(
         loop.nodes,
         "tiles",
@@ -72,17 +74,23 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
          *(info(name, real, ["batch", size]) for name, size in sizes.items())],
         [info("going", TensorProto.BOOL, []),
          *(info(f"{name}/next", real, ["batch", size]) for name, size in sizes.items()),
-         info(hearts, real, ["batch", "core_height", "core_width"])],
+         info(heat, real, ["batch", "core_height", "core_width"]),
+         info(folds, real, ["batch", FOLDED + PLANES, "core_blocks_high", "core_blocks_wide"])],
         [*tile.graph.initializer, *loop.constants],  # within: optimisers look no further
         value_info=tile.graph.value_info,  # shapes known to be equal let additions be fused
     )  # fmt: skip
     whole.nodes.append(
         helper.make_node(
-            "Loop", [count, "", *begin], [*(f"{name}/all" for name in sizes), "cores"], body=body
+            "Loop", [count, "", *begin],
+            [*(f"{name}/all" for name in sizes), "cores", "folds"], body=body,
         )
-    )
-    _heatmap(whole)
-    _score(whole, network, calibration)
+    )  # fmt: skip
+    blocks = [whole.rounded_up(f"{side}/core", whole.constant([BLOCK]))
+              for side in ("height", "width")]  # fmt: skip
+    sums = _joined(whole, "folds", [whole.constant([FOLDED + PLANES])], blocks)
+    found, raised = evidence(whole, sums, network.periodic)
+    _heatmap(whole, raised)
+    _score(whole, network, calibration, found)
 
     dims = ["batch", "height", "width"]
     graph = helper.make_graph(
@@ -103,7 +111,9 @@ def _cut(nodes: Nodes, side: str, network: Network) -> None:
     Cells are those of maps; whole ones are those of `Periodic`.
     """
     nodes("Identity", nodes.rounded_up(side, nodes.constant([network.tile])), out=f"{side}/tiles")
-    multiple = nodes.constant([network.multiple])
+    more = nodes("Greater", f"{side}/tiles", nodes.constant([1]))
+    coarse = nodes.constant([math.lcm(network.multiple, BLOCK)])
+    multiple = nodes("Where", more, coarse, nodes.constant([network.multiple]))
     shares = nodes.rounded_up(side, nodes("Mul", f"{side}/tiles", multiple))
     core = nodes("Mul", shares, multiple)
     nodes("Max", core, nodes.constant([MIN_SIDE]), out=f"{side}/core")
@@ -114,7 +124,7 @@ def _cut(nodes: Nodes, side: str, network: Network) -> None:
     nodes("Max", whole, nodes.constant([1]), out=f"{side}/whole")
 
 
-def _body(tile: Any, stride: int) -> tuple[Nodes, str]:  # noqa: ANN401
+def _body(tile: Any, stride: int) -> tuple[Nodes, str, str]:  # noqa: ANN401
     """What happens to one tile: cut it out, look at it, add to what was found before."""
     loop = Nodes("tile")
     turn = loop("Unsqueeze", "turn", loop.constant([0]))
@@ -126,7 +136,7 @@ def _body(tile: Any, stride: int) -> tuple[Nodes, str]:  # noqa: ANN401
     loop.nodes.extend(tile.node)
     heat, logits, fused, residuals = (output.name for output in tile.output)
 
-    hearts = _core(loop, heat, 1, (1, 2))
+    heat = _core(loop, heat, 1, (1, 2))
     logits, fused = (_core(loop, value, stride, (2, 3), "cells") for value in (logits, fused))
     flat = loop("Flatten", logits, axis=1)
     steep = loop.constant(np.reshape(SHARPNESS, (1, -1, 1)), np.float32)
@@ -138,9 +148,9 @@ def _body(tile: Any, stride: int) -> tuple[Nodes, str]:  # noqa: ANN401
     sums = [loop("ReduceSum", flat, loop.constant([1]), keepdims=1),
             loop("ReduceSum", fused, loop.constant([2, 3]), keepdims=0)]  # fmt: skip
     loop("Add", "sums", loop("Concat", *sums, axis=1), out="sums/next")
-    loop("Add", "folds", _folded(loop, residuals), out="folds/next")
+    folds = folded(loop, residuals)
     loop("Identity", "go", out="going")
-    return loop, hearts
+    return loop, heat, folds
 
 
 def _crop(nodes: Nodes, picture: str) -> str:
@@ -183,38 +193,32 @@ def _core(nodes: Nodes, value: str, stride: int, axes: tuple[int, int], counted:
     return nodes("Slice", value, *nodes.joined(first, last), nodes.constant(axes))
 
 
-def _folded(nodes: Nodes, residuals: str) -> str:
-    """As `periodic.folded`, of the whole cells in a tile's core."""
-    first, last = list[str](), list[str]()
-    for side in ("height", "width"):
-        left = nodes(
-            "Sub", nodes("Mul", f"{side}/whole", nodes.constant([PERIOD])), f"{side}/start"
-        )
-        first.append(f"{side}/offset/near")
-        last.append(nodes("Add", first[-1], nodes("Min", f"{side}/core", left)))
-    core = nodes("Slice", residuals, *nodes.joined(first, last), nodes.constant([2, 3]))
-    width = nodes("Shape", core, start=3, end=4)
-    rows = nodes("Concat", nodes.constant([0, PLANES, -1, PERIOD]), width, axis=0)
-    summed = nodes("ReduceSum", nodes("Reshape", core, rows), nodes.constant([2]), keepdims=0)
-    columns = nodes("Reshape", summed, nodes.constant([0, PLANES, PERIOD, -1, PERIOD]))
-    cells = nodes("ReduceSum", columns, nodes.constant([3]), keepdims=0)
-    squares = nodes("ReduceSum", nodes("Mul", core, core), nodes.constant([2, 3]), keepdims=0)
-    means = nodes("Div", squares, nodes.constant(PERIOD**2, np.float32))
-    return nodes("Concat", nodes("Flatten", cells, axis=1), means, axis=1)
+def _joined(nodes: Nodes, tiles: str, channels: list[str], sides: list[str]) -> str:
+    """Lay maps of tiles `[tiles, b, ..., h, w]` side by side; `sides` are those of one tile."""
+    extra = len(channels)
+    grid = ["height/tiles", "width/tiles", "batch", *channels, *sides]
+    laid = nodes("Reshape", tiles, nodes("Concat", *grid, axis=0))
+    turned = nodes("Transpose", laid, perm=[*range(2, 3 + extra), 0, 3 + extra, 1, 4 + extra])
+    whole = [
+        nodes("Mul", f"{axis}/tiles", side)
+        for axis, side in zip(("height", "width"), sides, strict=True)
+    ]
+    return nodes("Reshape", turned, nodes("Concat", "batch", *channels, *whole, axis=0))
 
 
-def _heatmap(nodes: Nodes) -> None:
-    """Lay the cores `[tiles, b, h, w]` side by side and cut off what lies beyond the picture."""
-    grid = ("height/tiles", "width/tiles", "batch", "height/core", "width/core")
-    laid = nodes("Reshape", "cores", nodes("Concat", *grid, axis=0))
-    turned = nodes("Transpose", laid, perm=[2, 0, 3, 1, 4])
-    size = nodes("Concat", "batch", "height/padded", "width/padded", axis=0)
-    joined = nodes("Reshape", turned, size)
-    shown = nodes("Concat", "height", "width", axis=0)
-    nodes("Slice", joined, nodes.constant([0, 0]), shown, nodes.constant([1, 2]), out="heatmap")
+def _heatmap(nodes: Nodes, blocks: str) -> None:
+    """The cores side by side, raised where windows have a lattice, cut to the picture."""
+    cores = _joined(nodes, "cores", [], ["height/core", "width/core"])
+    scales = nodes.constant([1, 1, BLOCK, BLOCK], np.float32)
+    spread = nodes("Resize", blocks, "", scales, mode="linear")
+    zeros, shown = nodes.constant([0, 0]), nodes("Concat", "height", "width", axis=0)
+    axes = nodes.constant([1, 2])
+    raised = nodes("Slice", nodes("Squeeze", spread, nodes.constant([1])), zeros, shown, axes)
+    logits = nodes("Slice", cores, zeros, shown, axes)
+    nodes("Sigmoid", nodes("Add", logits, raised), out="heatmap")
 
 
-def _score(nodes: Nodes, network: Network, calibration: dict[str, Any]) -> None:
+def _score(nodes: Nodes, network: Network, calibration: dict[str, Any], found: str) -> None:
     """The last layer on what all tiles held, and its calibration."""
 
     def number(values: object) -> str:
@@ -226,11 +230,11 @@ def _score(nodes: Nodes, network: Network, calibration: dict[str, Any]) -> None:
     means = nodes("Div", "sums/all", cells)
     split = nodes.constant([1, network.config.width])
     mean, features = f"{means}/logit", f"{means}/features"
-    nodes.nodes.append(_split(means, [mean, features], split))
+    nodes.split(means, [mean, features], split)
     evidence = nodes("Concat", mean, peaks, features, axis=1)
     weight, bias = (x.detach().cpu().numpy() for x in (network.image.weight, network.image.bias))
     logit = nodes("Add", nodes("MatMul", evidence, number(weight.T)), number(bias))
-    logit = nodes("Add", logit, _periodic(nodes, network))
+    logit = nodes("Add", logit, found)
     line = nodes("Mul", logit, number([calibration["slope"]]))
     value = nodes("Add", line, number([calibration["offset"]]))
     if len(calibration.get("knots", ())):
@@ -238,33 +242,3 @@ def _score(nodes: Nodes, network: Network, calibration: dict[str, Any]) -> None:
         bent = nodes("MatMul", above, number(np.reshape(calibration["bends"], (-1, 1))))
         value = nodes("Add", value, bent)
     nodes("Squeeze", nodes("Sigmoid", value), nodes.constant([1]), out="score")
-
-
-def _periodic(nodes: Nodes, network: Network) -> str:
-    """What the lattice adds to the logit, `[b, 1]`: see `Periodic.strengths` and `evidence`."""
-
-    def number(values: object) -> str:
-        return nodes.constant(values, np.float32)
-
-    fitted = network.periodic
-    whole = nodes("Cast", nodes("Mul", "height/whole", "width/whole"), to=1)
-    means = nodes("Div", "folds/all", whole)
-    phases, squares = f"{means}/phases", f"{means}/squares"
-    nodes.nodes.append(_split(means, [phases, squares], nodes.constant([FOLDED, PLANES])))
-    folded = nodes("Reshape", phases, nodes.constant([0, PLANES, PERIOD**2]))
-    parts = [nodes("MatMul", folded, number(wave)) for wave in fitted.waves.cpu().numpy()]
-    power = nodes("Add", *(nodes("Mul", part, part) for part in parts))
-    variance = nodes("Add", squares, number([FLOOR]))
-    relative = nodes("Div", power, nodes("Unsqueeze", variance, nodes.constant([2])))
-    cells = nodes("Mul", whole, number([PERIOD**2]))
-    raised = nodes("Add", nodes("Mul", relative, cells), number([1.0]))
-    strengths = nodes("Flatten", nodes("Log", raised), axis=1)
-    weight, bias, gain = (x.cpu().numpy() for x in (fitted.weight, fitted.bias, fitted.gain))
-    value = nodes("Add", nodes("MatMul", strengths, number(weight[:, None])), number(bias))
-    return nodes("Mul", nodes("Softplus", value), number(gain))
-
-
-def _split(value: str, parts: list[str], sizes: str) -> Any:  # noqa: ANN401
-    from onnx import helper
-
-    return helper.make_node("Split", [value, sizes], parts, axis=1)

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from damagenet import BadInput, runs
 from damagenet.detect import delivery
 from damagenet.detect.pairs import traceless
-from damagenet.detect.periodic import PERIOD, Periodic, folded
+from damagenet.detect.periodic import PERIOD, Periodic, pooled
 from damagenet.images import Array
 from damagenet.synth import channel, dataset
 from damagenet.synth.scaling import KERNELS
@@ -69,28 +69,41 @@ def fit(lattice: Periodic, folder: Path, seed: int, holdout_family: str = "") ->
     x, labels, weights = (np.array(column) for column in zip(*seen, strict=True))
     scale, line = StandardScaler(), LogisticRegression(C=PENALTY, max_iter=1000)
     share = np.bincount(labels, weights) / weights.sum()
-    fitted = make_pipeline(scale, line).fit(
+    make_pipeline(scale, line).fit(
         x, labels, logisticregression__sample_weight=weights / (2 * share[labels])
     )
-    honest = [row for row in val if row["label"] == 0]
-    found = fitted.decision_function(
-        [strengths(lattice, dataset.read_pair(folder, row)[0]) for row in honest]
-    )
-    weight, unit = line.coef_[0] / scale.scale_, max(float(found.std()), 1e-6)
-    bias = line.intercept_[0] - weight @ scale.mean_ - np.quantile(found, BEGINS)
-    lattice.weight.copy_(torch.from_numpy(weight / unit))
-    lattice.bias.fill_(bias / unit)
+    weight = line.coef_[0] / scale.scale_
+    lattice.weight.copy_(torch.from_numpy(weight))
+    lattice.bias.fill_(line.intercept_[0] - weight @ scale.mean_)
+    lattice.near.zero_()
+    plain = [dataset.read_pair(folder, row)[0] for row in val if row["label"] == 0]
+    spread = np.array([values(lattice, picture)[0] for picture in plain])
+    unit = max(float(spread.std()), 1e-6)
+    lattice.weight.div_(unit)
+    lattice.bias.sub_(float(np.quantile(spread, BEGINS))).div_(unit)
+    near = [values(lattice, picture)[1] for picture in plain]
+    lattice.near.fill_(float(np.quantile(near, BEGINS)))
     lattice.gain.fill_(GAIN)
 
 
 @torch.no_grad()
 def strengths(lattice: Periodic, picture: Array) -> np.ndarray:
     """`Periodic.strengths` of one picture, uint8 `[h, w, 3]`: float32 `[297]`."""
-    height, width = (side // PERIOD for side in picture.shape[:2])
-    part = np.ascontiguousarray(picture[: height * PERIOD, : width * PERIOD])
-    residuals = lattice.residuals(torch.from_numpy(part).permute(2, 0, 1)[None].float())
-    count = height * width
-    return lattice.strengths(folded(residuals) / count, count)[0].numpy()
+    return lattice.whole(*lattice.blocks(*_planes(picture)))[0].numpy()
+
+
+@torch.no_grad()
+def values(lattice: Periodic, picture: Array) -> tuple[float, float]:
+    """What the linear layer says of the whole picture and of all windows of it."""
+    whole, windows = lattice.values(*_planes(picture))
+    return float(whole), float(pooled(windows.flatten(1)))
+
+
+def _planes(picture: Array) -> tuple[torch.Tensor, int, int]:
+    """A picture as `Periodic` takes it, cut to whole cells."""
+    height, width = (side // PERIOD * PERIOD for side in picture.shape[:2])
+    part = np.ascontiguousarray(picture[:height, :width])
+    return torch.from_numpy(part).permute(2, 0, 1)[None].float(), height, width
 
 
 def _whole(row: Mapping[Any, Any]) -> bool:

@@ -6,6 +6,7 @@ Preprocessing is part of the network: it takes uint8 pictures of any size as the
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from torch import Tensor, nn
 from damagenet import BadInput, host, images
 from damagenet.config import Train, from_dict, to_dict
 from damagenet.detect.encoder import NoDown
-from damagenet.detect.periodic import Periodic
+from damagenet.detect.periodic import BLOCK, Periodic
 
-FORMAT = 2
+FORMAT = 3
 CLASSES = ("authentic", "doctored")
 RESIDUALS = 3  # filters per colour
 SHARPNESS = (1.0, 0.5, 2.0, 4.0)
@@ -83,7 +84,9 @@ class Network(nn.Module):
         evidence = torch.cat([*pooled, fused.mean((2, 3))], dim=1)
         logit = self.image(evidence).squeeze(1)
         if not self.training:  # it needs whole pictures, and is fitted when the rest is trained
-            logit = logit + self.periodic(planes(padded), height, width)
+            found, blocks = self.periodic(planes(padded), height, width)
+            spread = F.interpolate(blocks, scale_factor=float(BLOCK), mode="bilinear").squeeze(1)
+            logit, heat = logit + found, heat + spread[:, :height, :width]
         return logit, heat
 
     def padded(self, image: Tensor) -> Tensor:
@@ -147,8 +150,13 @@ def planes(image: Tensor) -> Tensor:
 
 
 def cut(size: int, tile: int, multiple: int) -> tuple[int, int]:
-    """How many tiles of how many pixels cover a side, evenly, each such a multiple."""
+    """How many tiles of how many pixels cover a side, evenly, each such a multiple.
+
+    More than one are also multiples of what the lattice's windows are made of.
+    """
     tiles = -(-size // tile)
+    if tiles > 1:
+        multiple = math.lcm(multiple, BLOCK)
     return tiles, max(MIN_SIDE, -(-size // (tiles * multiple)) * multiple)
 
 

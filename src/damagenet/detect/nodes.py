@@ -30,6 +30,12 @@ class Nodes:
         self.constants.append(numpy_helper.from_array(np.array(values, dtype), name))
         return name
 
+    def split(self, value: str, parts: list[str], sizes: str) -> None:
+        """Split the second axis of a tensor into named parts."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node("Split", [value, sizes], parts, axis=1))
+
     def rounded_up(self, value: str, by: str) -> str:
         """`ceil(value / by)` of integers."""
         return self("Div", self("Sub", self("Add", value, by), self.constant([1])), by)
