@@ -100,7 +100,7 @@ def test_the_file_tells_how_to_use_it(network, tmp_path):
         metadata = handle.metadata()
     assert from_dict(Train, json.loads(metadata["train"]), "file") == SMALL
     assert json.loads(metadata["classes"]) == ["authentic", "doctored"]
-    assert "uint8 RGB" in metadata["preprocessing"] and metadata["format"] == "2"
+    assert "uint8 RGB" in metadata["preprocessing"] and metadata["format"] == str(model.FORMAT)
 
 
 class Harmful:

@@ -6,7 +6,16 @@ import torch
 from conftest import photo
 
 from damagenet.detect import lattice
-from damagenet.detect.periodic import PERIOD, PLANES, Periodic, frequencies
+from damagenet.detect.periodic import (
+    BLOCK,
+    NONE,
+    PERIOD,
+    Periodic,
+    counts,
+    folded,
+    frequencies,
+    pooled,
+)
 
 
 def noise(height, width, seed=0):
@@ -59,10 +68,76 @@ def test_edges_cannot_fake_a_lattice():
     assert power(striped).max() < 30
 
 
+def planes(picture):
+    return torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+
+
+def eager():
+    """Weights that heed every frequency alike."""
+    made = Periodic()
+    made.weight.fill_(0.05)
+    made.bias.fill_(-12.0)
+    made.gain.fill_(2.0)
+    return made
+
+
 def test_without_weights_it_has_no_say_and_a_missing_lattice_none_either():
-    strengths = torch.rand(4, PLANES * frequencies().shape[2])
-    fitted = Periodic()
-    assert not fitted.evidence(strengths).any()
-    fitted.weight.fill_(-1.0)
-    fitted.gain.fill_(2.0)
-    assert (fitted.evidence(strengths) >= 0).all()
+    x = planes(noise(200, 264))
+    assert not any(part.any() for part in Periodic()(x, 200, 264))
+    fitted = eager()
+    fitted.weight.mul_(-1.0)
+    assert all((part >= 0).all() for part in fitted(x, 200, 264))
+
+
+def test_blocks_add_up_to_the_picture():
+    height, width = 150, 333
+    x = planes(noise(152, 336))
+    sums, cells = Periodic().blocks(x, height, width)
+    assert sums.shape == (1, 585, 3, 6) and cells.shape == (1, 1, 3, 6)
+    assert cells.sum() == (height // 8) * (width // 8)
+    whole = Periodic().residuals(x)[:, :, :144, :328]
+    by_place = whole.reshape(1, 9, 18, 8, 41, 8).sum((2, 4)).flatten(1)
+    assert torch.allclose(sums[:, :576].sum((2, 3)), by_place, atol=1e-3)
+    assert torch.allclose(sums[:, 576:].sum((2, 3)), whole.square().sum((2, 3)) / 64, rtol=1e-5)
+    first = whole[:, :, :BLOCK, :BLOCK]
+    assert torch.allclose(folded(first, 1, 1)[..., 0, 0], sums[..., 0, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 64), (71, 200), (135, 1000)])
+def test_blocks_cover_a_picture_and_hold_its_whole_cells(size):
+    found = counts(*size)
+    assert found.shape[2:] == tuple(-(-side // BLOCK) for side in size)
+    assert found.sum() == max(1, size[0] // 8) * max(1, size[1] // 8) and found.max() <= 64
+
+
+def test_a_window_says_where_a_lattice_was_pasted():
+    picture = noise(512, 640)
+    picture[128:384, 320:] = laid(picture[128:384, 320:])
+    found, blocks = eager()(planes(picture), 512, 640)
+    inside, outside = blocks[0, 0, 3:5, 6:9], blocks[0, 0, :, :3]
+    assert blocks.shape == (1, 1, 8, 10) and inside.min() > 4 * outside.max()
+    plain, calm = eager()(planes(noise(512, 640)), 512, 640)
+    assert found > 5 * plain and calm.max() < inside.min()
+
+
+def test_what_lies_in_a_small_part_only_is_lost_in_the_whole():
+    picture = noise(640, 640)
+    picture[:192, :192] = laid(picture[:192, :192])
+    whole, windows = eager().values(planes(picture), 640, 640)
+    assert windows.max() > whole + 2
+
+
+def test_windows_that_do_not_count_have_no_say():
+    whole, windows = eager().values(planes(laid(noise(96, 96))), 96, 96)
+    assert (windows == NONE).all() and pooled(windows.flatten(1)) < NONE / 2  # too small for one
+    assert eager()(planes(laid(noise(96, 96))), 96, 96)[0] == pytest.approx(
+        2 * np.log1p(np.exp(float(whole))), rel=1e-5
+    )
+
+
+def test_the_mean_over_windows_heeds_their_share_and_not_their_number():
+    values = torch.tensor([[0.0, 3.0, -1.0, 0.5]])
+    once = pooled(values)
+    assert values.mean() < once < values.max()
+    assert torch.allclose(pooled(values.repeat(1, 50)), once, atol=1e-5)
+    assert torch.allclose(pooled(torch.cat([values, torch.full((1, 9), NONE)], 1)), once)

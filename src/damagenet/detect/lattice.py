@@ -89,17 +89,17 @@ def fit(lattice: Periodic, folder: Path, seed: int, holdout_family: str = "") ->
 @torch.no_grad()
 def strengths(lattice: Periodic, picture: Array) -> np.ndarray:
     """`Periodic.strengths` of one picture, uint8 `[h, w, 3]`: float32 `[297]`."""
-    return lattice.whole(*lattice.blocks(*_planes(picture)))[0].numpy()
+    return lattice.whole(*lattice.blocks(*planes(picture)))[0].numpy()
 
 
 @torch.no_grad()
 def values(lattice: Periodic, picture: Array) -> tuple[float, float]:
     """What the linear layer says of the whole picture and of all windows of it."""
-    whole, windows = lattice.values(*_planes(picture))
+    whole, windows = lattice.values(*planes(picture))
     return float(whole), float(pooled(windows.flatten(1)))
 
 
-def _planes(picture: Array) -> tuple[torch.Tensor, int, int]:
+def planes(picture: Array) -> tuple[torch.Tensor, int, int]:
     """A picture as `Periodic` takes it, cut to whole cells."""
     height, width = (side // PERIOD * PERIOD for side in picture.shape[:2])
     part = np.ascontiguousarray(picture[:height, :width])
