@@ -122,7 +122,7 @@ def main() -> None:
 
 def by_lattice(fitted: Periodic, picture: np.ndarray) -> Found:
     whole, windows = (part[0] for part in fitted.values(*lattice.planes(picture)))
-    score = max(float(whole), float(pooled(windows.flatten()[None])))
+    score = sum(np.logaddexp(0, float(part)) for part in (whole, pooled(windows.flatten()[None])))
     height, width = picture.shape[:2]
     return score, windows.numpy().repeat(BLOCK, 0).repeat(BLOCK, 1)[:height, :width]
 

@@ -7,7 +7,7 @@ JPEG compressed images", CRV 2005, averages second differences to the same end).
 frequencies of the cell, a linear layer, and a hinge: a missing lattice is no sign of authenticity.
 
 An edit that was pasted back leaves its lattice in a part of the picture only, so windows are looked
-at beside the whole: the more certain one counts, and the windows say where.
+at beside the whole, and say where.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class Periodic(nn.Module):
             rounded up. Never below zero.
         """
         whole, windows = self.values(x, height, width)
-        found = torch.maximum(whole, pooled(windows.flatten(1)))
-        return self.gain * F.softplus(found), self.gain * F.softplus(windows)[:, None]
+        found = F.softplus(whole) + F.softplus(pooled(windows.flatten(1)))
+        return self.gain * found, self.gain * F.softplus(windows)[:, None]
 
     def values(self, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         """The linear layer on a whole picture `[b]` and on the window around each block.

@@ -99,7 +99,7 @@ def evidence(nodes: Nodes, sums: str, fitted: Periodic) -> tuple[str, str]:
     log = nodes("Log", nodes("Max", used, number(1.0)))
     pooled = nodes("Div", nodes("Sub", shares, log), number(SHARPNESS))
     gain = number(fitted.gain.tolist())
-    found = nodes("Softplus", nodes("Max", whole, pooled))
+    found = nodes("Add", nodes("Softplus", whole), nodes("Softplus", pooled))
     return nodes("Mul", found, gain), nodes("Mul", nodes("Softplus", windows), gain)
 
 
