@@ -101,7 +101,7 @@ plots.tiles([images.read(path) for path in files], ["listing", "fraud", "listing
 # signals, so that more evidence never lowers it. Three verdicts: `pass`, `review` (a person should
 # look), `flag` (look closely). None of them is "reject".
 #
-# With the smoke detector the line `pixels` is close to a coin toss, for fraud and honest alike.
+# With this small detector the line `pixels` is close to a coin toss, for fraud and honest alike.
 # Imagine deciding on that line alone.
 
 # %%
