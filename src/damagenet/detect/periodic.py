@@ -56,7 +56,7 @@ class Periodic(nn.Module):
         self.register_buffer("weight", torch.zeros(PLANES * waves.shape[2]))
         self.register_buffer("bias", torch.zeros(1))
         self.register_buffer("gain", torch.zeros(1))
-        self.register_buffer("near", torch.zeros(1))
+        self.register_buffer("near", torch.zeros(1))  # where the hinge of windows bends
         self.register_buffer("colours", torch.tensor(YCBCR), persistent=False)
         self.register_buffer("filters", differences(), persistent=False)
         self.register_buffer("waves", waves, persistent=False)
