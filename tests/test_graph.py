@@ -32,7 +32,15 @@ def network():
 def opened(network):
     deployed = export.Deployed(network, CURVE).eval()
     data = export.to_onnx(deployed, 20)
-    return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]), deployed
+    return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]), deployed, data
+
+
+@pytest.fixture(scope="module")
+def exported(network):
+    """What `opened` gives, of tiles of 160 pixels."""
+    tile, network.tile = network.tile, 160
+    yield opened(network)
+    network.tile = tile
 
 
 def compared(session, deployed, image):
@@ -42,9 +50,8 @@ def compared(session, deployed, image):
     return [np.abs(a - b).max() for a, b in zip(found, expected, strict=True)], found
 
 
-def test_tiles_give_what_one_pass_gives(network, monkeypatch):
-    monkeypatch.setattr(network, "tile", 160)
-    session, deployed = opened(network)
+def test_tiles_give_what_one_pass_gives(exported):
+    session, deployed, _ = exported
     for batch, height, width in ((1, 161, 500), (2, 330, 150), (3, 8, 700), (1, 1, 1)):
         image = np.stack([photo(height, width)] * batch)
         gaps, (score, heatmap) = compared(session, deployed, image)
@@ -69,10 +76,15 @@ def test_tiles_cover_a_side_evenly(size):
     assert tiles * core >= size and (tiles - 1) * core < size
 
 
-def test_shapes_of_what_is_added_are_known_to_be_the_same(network):
+def test_shapes_of_what_is_added_are_known_to_be_the_same(exported):
     # Without, ONNX Runtime adds in a step of its own instead of within the convolution.
-    model = onnx.load_from_string(export.to_onnx(export.Deployed(network, CURVE).eval(), 20))
-    body = next(node for node in model.graph.node if node.op_type == "Loop").attribute[0].g
+    body = (
+        next(
+            node for node in onnx.load_from_string(exported[2]).graph.node if node.op_type == "Loop"
+        )
+        .attribute[0]
+        .g
+    )
     shapes = {
         value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
         for value in body.value_info

@@ -1,41 +1,68 @@
-"""The lattice in the exported graph: windows across tiles, pictures of every size."""
+"""The lattice in the exported graph; across tiles it is tested in test_graph.py."""
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from conftest import photo
-from test_graph import compared, network, opened  # noqa: F401 - a fixture
+from onnx import TensorProto, helper
 
 from damagenet.detect.model import planes
+from damagenet.detect.nodes import Nodes
+from damagenet.detect.periodic import Periodic
+from damagenet.detect.periodic_graph import evidence
 
 
 @pytest.fixture(scope="module")
-def exported(network):  # noqa: F811
-    """Tiles of 192 pixels, and a lattice that has a say."""
-    network.tile = 192
-    network.periodic.bias.fill_(1.0)
-    network.periodic.near.fill_(-0.4)
-    return opened(network)
+def fitted():
+    torch.manual_seed(0)
+    made = Periodic()
+    torch.nn.init.normal_(made.weight, std=0.1)
+    for name, value in (("bias", 0.5), ("near", -0.4), ("gain", 1.3)):
+        getattr(made, name).fill_(value)
+    return made
 
 
-@pytest.mark.parametrize("size", [(190, 192), (192, 193), (135, 500), (449, 385), (70, 640)])
-def test_windows_lie_across_tiles(exported, size):
-    session, deployed = exported
-    image = photo(*size)[None]
-    gaps, (_, heatmap) = compared(session, deployed, image)
-    assert max(gaps) < 1e-5 and heatmap.shape == (1, *size)
-    with torch.no_grad():
-        found, blocks = deployed.network.periodic(planes(deployed.network.padded(
-            torch.from_numpy(image))), *size)  # fmt: skip
-    assert found > 0 and blocks.max() > 0.5
+def evaluated(fitted, sums, height, width):
+    """`evidence` alone, on sums of a picture of that size."""
+    nodes = Nodes("test")
+    facts = {"batch": len(sums), "height": height, "width": width,
+             "height/whole": max(1, height // 8), "width/whole": max(1, width // 8)}  # fmt: skip
+    for name, value in facts.items():
+        nodes("Identity", nodes.constant([value]), out=name)
+    outputs = evidence(nodes, "sums", fitted)
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes.nodes, "test", [info("sums", TensorProto.FLOAT, ["b", 585, "h", "w"])],
+        [info(outputs[0], TensorProto.FLOAT, ["b", 1]),
+         info(outputs[1], TensorProto.FLOAT, ["b", 1, "high", "wide"])], nodes.constants,
+    )  # fmt: skip
+    opset = [helper.make_opsetid("", 20)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"sums": sums})
 
 
-def test_pictures_of_a_batch_have_windows_of_their_own(exported):
-    session, deployed = exported
-    rng = np.random.default_rng(0)
-    batch = rng.integers(0, 256, (3, 260, 333, 3), np.uint8)
-    gaps, (scores, heatmaps) = compared(session, deployed, batch)
-    assert max(gaps) < 1e-5
-    single = session.run(["score", "heatmap"], {"image": batch[1:2]})
-    assert scores[1] == pytest.approx(single[0][0], abs=1e-6)
-    assert np.abs(heatmaps[1] - single[1][0]).max() < 1e-5
+@pytest.mark.parametrize("size", [(1, 1), (96, 100), (192, 193), (135, 500), (449, 385)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_graph_and_torch_agree(fitted, size, batch):
+    side = [-(-length // 8) * 8 for length in size]
+    pictures = np.stack([np.roll(photo(*side), k, 0) for k in range(batch)])
+    x = planes(torch.from_numpy(pictures))
+    sums, _ = fitted.blocks(x, *size)
+    found, raised = evaluated(fitted, sums.numpy(), *size)
+    expected, blocks = fitted(x, *size)
+    assert found[:, 0] == pytest.approx(expected.numpy(), abs=1e-4) and expected.min() > 0
+    assert raised.shape == blocks.shape and np.abs(raised - blocks.numpy()).max() < 1e-4
+
+
+def test_what_lies_beyond_the_picture_has_no_say(fitted):
+    # Tiles of equal size may reach further than it: as many blocks as cover it are looked at.
+    x = planes(torch.from_numpy(photo(200, 264)[None]))
+    sums = fitted.blocks(x, 200, 264)[0].numpy()
+    wider = np.pad(sums, ((0, 0), (0, 0), (0, 2), (0, 1)))
+    for one, other in zip(evaluated(fitted, sums, 200, 264), evaluated(fitted, wider, 200, 264),
+                          strict=True):  # fmt: skip
+        assert np.array_equal(one, other)
