@@ -11,23 +11,20 @@ chance that content alone brings, within the originals. For measuring, never for
 from __future__ import annotations
 
 import argparse
-import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from bench_plain import QUALITIES, saved
 from tqdm import tqdm
 
 from damagenet import images
 from damagenet.claims import Detector
 from damagenet.detect import metrics
 
-QUALITIES = (None, 95, 85, 75)
-
 
 def triples(folder: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Edited picture, original of the same size, mask."""
+    """Edited picture, original, mask; those whose original has another size are named and left."""
     found = []
     for path in sorted(folder.glob("*.png")):
         edited = images.read(path)
@@ -35,15 +32,9 @@ def triples(folder: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         mask = images.read_mask(folder / "mask" / path.name) > 127
         if original.shape == edited.shape:
             found.append((edited, original, mask))
+        else:
+            print(f"{path}: left out, its original has another size")
     return found
-
-
-def sent(picture: np.ndarray, quality: int | None) -> np.ndarray:
-    if quality is None:
-        return picture
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
-    return images.read(buffer.getvalue())
 
 
 def main() -> None:
@@ -53,10 +44,14 @@ def main() -> None:
     args = parser.parse_args()
     detector = Detector(args.model, threads=1, recheck=False)
     pictures = triples(args.folder)
+    if not pictures:
+        parser.error(f"{args.folder}: no .png with its like in original/ and mask/")
     rows = []
     for edited, original, mask in tqdm(pictures, unit="picture"):
-        for quality in QUALITIES:
-            after, before = (detector(sent(one, quality)) for one in (edited, original))
+        for quality in (None, *QUALITIES):
+            after, before = (
+                detector(saved(one, quality) if quality else one) for one in (edited, original)
+            )
             places = [metrics.auc(mask.ravel(), one.heatmap.ravel()) for one in (after, before)]
             rows.append((str(quality or "none"), mask.mean(), after.score, before.score, *places))
     table = pd.DataFrame(
