@@ -43,11 +43,11 @@ def test_a_lattice_that_no_decoder_of_the_set_left_is_found(copied, manifest):
     lattice.fit(fitted, copied, 1)
     rng, picture = np.random.default_rng(5), photo(200, 264)
     means = []
-    for _ in range(8):
+    for _ in range(24):
         twins = lattice.with_lattice(rng, picture)
         means.append([float(fitted.weight @ lattice.strengths(fitted, twin)) for twin in twins])
     plain, doctored = np.array(means).T
-    assert (doctored > plain).sum() >= 7
+    assert (doctored > plain).sum() >= 17  # by chance in 3 of 100 cases
 
 
 def test_training_ends_with_a_fitted_lattice(copied, manifest, tmp_path):

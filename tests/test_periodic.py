@@ -53,6 +53,15 @@ def test_a_lattice_stands_out_and_the_more_the_larger_the_picture():
     assert small > 20 and large > 3 * small
 
 
+def test_beyond_the_size_of_the_fit_a_lattice_counts_for_what_it_is():
+    """Or else large photos of a strong JPEG compression would be accused for their own blocks."""
+    full, larger = (power(laid(noise(*size))) for size in ((512, 512), (1024, 1216)))
+    assert larger.max() < 1.2 * full.max()
+    assert larger.mean() == pytest.approx(full.mean(), rel=0.15)
+    without = power(noise(1024, 1216))
+    assert 0.9 < without.mean() < 1.1 and without.max() < 6
+
+
 def test_strengths_do_not_depend_on_where_a_picture_was_cut():
     whole = laid(photo(360, 480))
     cut = [power(whole[y : y + 320, x : x + 400]) for y, x in ((0, 0), (8, 16), (3, 5))]

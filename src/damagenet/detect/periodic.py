@@ -34,6 +34,8 @@ PLANES = 9
 FOLDED = PLANES * PERIOD**2
 LIMIT = 1.0
 """Residuals are clipped to this, grey levels: a mean that edges cannot move."""
+FULL = 4096
+"""Cells of a photo of 512 x 512 pixels, on which the linear layer is fitted; see `strengths`."""
 FLOOR = 4e-4
 """Least variance of a plane, squared grey levels: a flat picture has no lattice."""
 
@@ -119,6 +121,9 @@ class Periodic(nn.Module):
     def strengths(self, means: Tensor, count: Tensor | float) -> Tensor:
         """Strengths `[n, 297]` by plane and frequency, about log 2 where there is no lattice.
 
+        They grow with the number of cells up to `FULL`: beyond it honest lattices, which a file
+        gets by being saved, would be taken for those of decoders.
+
         Args:
             means: Of residuals at each place of a cell and of their squares, see `folded`;
                 `[n, 585]`.
@@ -129,7 +134,8 @@ class Periodic(nn.Module):
         real, imaginary = places @ self.waves[0], places @ self.waves[1]
         # Under independent noise of that variance its expectation is one.
         power = (real * real + imaginary * imaginary) / variance * (count * PERIOD**2)
-        return torch.log1p(power).flatten(1)
+        share = FULL / torch.as_tensor(count).clamp(min=FULL)
+        return torch.log1p(1 + (power - 1) * share).flatten(1)
 
 
 def folded(residuals: Tensor, high: int, wide: int) -> Tensor:

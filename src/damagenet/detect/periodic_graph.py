@@ -13,6 +13,7 @@ from damagenet.detect.periodic import (
     FILLED,
     FLOOR,
     FOLDED,
+    FULL,
     NONE,
     PERIOD,
     PLANES,
@@ -131,7 +132,10 @@ def _values(nodes: Nodes, fitted: Periodic, means: str, count: str) -> str:
     power = nodes("Add", *(nodes("Mul", part, part) for part in parts))
     variance = nodes("Div", nodes("Add", squares, number([FLOOR])), count)
     relative = nodes("Div", power, nodes("Unsqueeze", variance, nodes.constant([2])))
-    raised = nodes("Add", nodes("Mul", relative, number(PERIOD**2)), number([1.0]))
+    excess = nodes("Sub", nodes("Mul", relative, number(PERIOD**2)), number([1.0]))
+    share = nodes("Div", number(FULL), nodes("Max", count, number(FULL)))
+    share = nodes("Reshape", share, nodes.constant([-1, 1, 1]))
+    raised = nodes("Add", nodes("Mul", excess, share), number([2.0]))
     strengths = nodes("Flatten", nodes("Log", raised), axis=1)
     weight, bias = (x.cpu().numpy() for x in (fitted.weight, fitted.bias))
     return nodes("Add", nodes("MatMul", strengths, number(weight[:, None])), number(bias))
