@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import argparse
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,19 +38,24 @@ def saved(picture: np.ndarray, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def pictures(folder: Path, families: list[str]) -> pd.DataFrame:
-    """Files and what they are: `kind` (photo, a family, or part of one), `mask`, `damaged` ..."""
+def photos(folder: Path) -> Iterator[tuple[Any, np.ndarray]]:
+    """Rows of the products table and the photos, cut to whole cells of 8 x 8 pixels."""
     manifest = dataset.read_manifest(folder)
     unseen = set(manifest.product_id[manifest.split != "train"])
     table = products.load(folder / "products.parquet")
     table = table[table.product_id.isin(unseen)].sort_values("product_id")
-    rows = []
     for photo in tqdm(list(table.groupby("source").head(A_SOURCE).itertuples()), unit="photo"):
         picture = Image.fromarray(images.read(photo.path))
         share = min(1, SIDE / max(picture.size))
         size = [int(side * share) // 8 * 8 for side in picture.size]
         picture = picture.resize([int(side * share) for side in picture.size], Image.LANCZOS)
-        plain = np.asarray(picture)[: size[1], : size[0]]
+        yield photo, np.asarray(picture)[: size[1], : size[0]]
+
+
+def pictures(folder: Path, families: list[str]) -> pd.DataFrame:
+    """Files and what they are: `kind` (photo, a family, or part of one), `mask`, `damaged` ..."""
+    rows = []
+    for photo, plain in photos(folder):
         kinds = {"photo": (plain, None)}
         for family in families:
             made = regenerate.regenerate(plain, family)
