@@ -17,7 +17,7 @@ from damagenet.synth import dataset
 def test_copies_are_drawn_from_the_seed_and_the_name_alone():
     picture, row = photo(200, 264), {"image": "images/a.jpg", "label": 0}
     once, again, other = (list(lattice._copies(picture, row, seed)) for seed in (1, 1, 2))
-    assert len(once) == 3 + lattice.DELIVERED + 2 * lattice.DRAWN + lattice.AS_WEBP
+    assert len(once) == 3 + lattice.DELIVERED + 2 * lattice.DRAWN + lattice.SMOOTH
     assert np.array_equal(once[0][0], picture)
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(once, again, strict=True))
     assert not np.array_equal(once[1][0], other[1][0])

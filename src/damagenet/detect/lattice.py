@@ -42,10 +42,12 @@ AS_DELIVERED = 2.0
 """Weight of a photo as it is, beside its altered copies."""
 FACTORS = (1.5, 2.0, 2.0, 4.0)
 """Enlargement of half of the copies; the other half draws from 1.1 to 3."""
-DELIVERED, DRAWN, AS_WEBP = 4, 6, 4
+DELIVERED, DRAWN, SMOOTH = 4, 6, 6
 """Copies of an authentic photo that are delivered in another way, that get a lattice, and that are
-only saved as WebP, which leaves one of its own: without them half of the honest WebP files with a
-low quality were asked about (docs/LOG.md)."""
+smooth and saved as JPEG or WebP: nothing hides their blocks, and without such copies half of the
+honest WebP files and a tenth of blurred photos stood out (docs/LOG.md)."""
+BLUR = (0.7, 5.0)
+"""Blur of half of the smooth copies, pixels (standard deviation)."""
 LEVELS = (0.2, 0.8)
 """Strength of a drawn lattice, grey levels (root of the mean square); decoders have about .2-.6."""
 
@@ -138,8 +140,8 @@ def _copies(
         twins = with_lattice(rng, picture)
         for label, twin in enumerate(_sent_alike(rng, twins, number)):
             yield twin, label, 1.0
-    for _ in range(AS_WEBP):
-        yield _saved(rng, picture, 40, 98, webp=True), 0, 1.0
+    for number in range(SMOOTH):
+        yield _saved(rng, _smooth(rng, picture), 40, 95, webp=number % 2 == 1), 0, 1.0
 
 
 def with_lattice(rng: np.random.Generator, picture: Array) -> tuple[Array, Array]:
@@ -187,6 +189,17 @@ def _delivered(rng: np.random.Generator, picture: Array) -> Array:
     steps, _ = delivery.plan(rng, 0.7, min(picture.shape[:2]))
     for step in steps:
         picture = channel.send(picture, [], step)[0]
+    return picture
+
+
+def _smooth(rng: np.random.Generator, picture: Array) -> Array:
+    """Half of them blurred, a sixth without specks, as phones do in the dark, the rest as it is."""
+    kind = rng.random()
+    if kind < 1 / 2:
+        sigma = float(np.exp(rng.uniform(*np.log(BLUR))))
+        return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
+    if kind < 2 / 3:
+        return np.asarray(cv2.medianBlur(picture, int(rng.choice([3, 5, 7]))))
     return picture
 
 
