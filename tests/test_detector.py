@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from onnx import TensorProto
 from PIL import Image
 from toy_model import INFO, write_model
@@ -225,6 +226,24 @@ def test_the_packaged_model_works_and_knows_itself():
     assert {key: value for key, value in card.items() if key != "onnx_sha256"} == {**detector.info}
     text = PACKAGED.with_name("MODEL_CARD.md").read_text()
     assert card["dataset_sha256"][:12] in text and "must not" in text
+
+
+@pytest.mark.skipif(not PACKAGED.is_file(), reason="no packaged model in this checkout")
+def test_honest_photos_are_scored_alike_however_they_were_sent():
+    """What WebP leaves, and JPEG in smooth places of a large photo, is no decoder's lattice."""
+    detector = Detector(threads=1, recheck=False)
+    sky, cat = skimage.data.rocket(), skimage.data.chelsea()
+    large = np.tile(sky[:424], (3, 2, 1))
+    files = [encoded(sky, "JPEG", 90), encoded(sky, "WEBP", 60), encoded(cat, "WEBP", 60),
+             encoded(large, "JPEG", 75)]  # fmt: skip
+    plain, *others = (detector(file).score for file in files)
+    assert max(others) < plain + 0.3
+
+
+def encoded(picture, kind, quality):
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, kind, quality=quality)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
