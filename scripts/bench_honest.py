@@ -12,37 +12,27 @@ sending should stand out: whoever uses it would be accused more often than other
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pillow_heif
-from bench_plain import photos
+from bench_plain import photos, saved
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
+from damagenet import images
 from damagenet.claims import Detector
+from damagenet.images import Array
 
-Array = np.ndarray
 ACROSS = 4
 """Photos a side of a large picture, which no source here has: side by side, cut to one size."""
 
 
-def saved(picture: Array, kind: str = "JPEG", quality: int = 90) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, kind, quality=quality)
-    return buffer.getvalue()
-
-
-def read(file: bytes) -> Array:
-    return np.array(Image.open(io.BytesIO(file)).convert("RGB"))
-
-
 def twice(picture: Array, first: int, second: int, move: tuple[int, int] = (0, 0)) -> bytes:
     y, x = move
-    return saved(read(saved(picture, quality=first))[y:, x:], quality=second)
+    return saved(images.read(saved(picture, first))[y:, x:], second)
 
 
 def enlarged(picture: Array, factor: float, kernel: int) -> bytes:
@@ -57,14 +47,14 @@ def sharpened(picture: Array) -> bytes:
 
 
 WAYS: dict[str, Callable[[Array], bytes]] = {
-    "PNG": lambda p: saved(p, "PNG"),
-    **{f"JPEG {q}": lambda p, q=q: saved(p, quality=q) for q in (95, 85, 75, 60)},
+    "PNG": lambda p: saved(p, kind="PNG"),
+    **{f"JPEG {q}": lambda p, q=q: saved(p, q) for q in (95, 85, 75, 60)},
     "JPEG 75, then 90": lambda p: twice(p, 75, 90),
     "JPEG 60, cropped, 85": lambda p: twice(p, 60, 85, (3, 5)),
-    **{f"WebP {q}": lambda p, q=q: saved(p, "WEBP", q) for q in (95, 80, 60)},
-    "WebP 80, then JPEG 85": lambda p: saved(read(saved(p, "WEBP", 80)), quality=85),
-    "AVIF 60": lambda p: saved(p, "AVIF", 60),
-    "HEIC 60, then JPEG 90": lambda p: saved(read(saved(p, "HEIF", 60))),
+    **{f"WebP {q}": lambda p, q=q: saved(p, q, "WEBP") for q in (95, 80, 60)},
+    "WebP 80, then JPEG 85": lambda p: saved(images.read(saved(p, 80, "WEBP")), 85),
+    "AVIF 60": lambda p: saved(p, 60, "AVIF"),
+    "HEIC 60, then JPEG 90": lambda p: saved(images.read(saved(p, 60, "HEIF"))),
     "half the size": lambda p: saved(cv2.resize(p, None, fx=0.5, fy=0.5,
                                                 interpolation=cv2.INTER_AREA)),
     "1.5 times as large": lambda p: enlarged(p, 1.5, cv2.INTER_LANCZOS4),
@@ -99,7 +89,7 @@ def main() -> None:
     plain = [picture for _, picture in photos(args.dataset)]
     lines = {name: [way(picture) for picture in plain] for name, way in WAYS.items()}
     big = large([one for one in plain if min(one.shape[:2]) >= 360])
-    lines |= {f"16 in one, JPEG {q}": [saved(one, quality=q) for one in big] for q in (95, 75)}
+    lines |= {f"16 in one, JPEG {q}": [saved(one, q) for one in big] for q in (95, 75)}
     print(f"{len(plain)} photos, review from {review:.3f}, flag from {flag:.3f}\n")
     print("| sent as | photos | median | upper tenth | review | flag |")
     print("|---|---|---|---|---|---|")

@@ -32,9 +32,9 @@ from damagenet.synth import dataset, products, regenerate
 SIDE, QUALITIES, A_SOURCE = 640, (95, 85, 75), 14
 
 
-def saved(picture: np.ndarray, quality: int) -> bytes:
+def saved(picture: np.ndarray, quality: int = 90, kind: str = "JPEG") -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(picture).save(buffer, kind, quality=quality)
     return buffer.getvalue()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from conftest import encoded
 from onnx import TensorProto
 from PIL import Image
 from toy_model import INFO, write_model
@@ -234,16 +235,10 @@ def test_honest_photos_are_scored_alike_however_they_were_sent():
     detector = Detector(threads=1, recheck=False)
     sky, cat = skimage.data.rocket(), skimage.data.chelsea()
     large = np.tile(sky[:424], (3, 2, 1))
-    files = [encoded(sky, "JPEG", 90), encoded(sky, "WEBP", 60), encoded(cat, "WEBP", 60),
-             encoded(large, "JPEG", 75)]  # fmt: skip
+    files = [encoded(sky, "JPEG", quality=90), encoded(sky, "WEBP", quality=60),
+             encoded(cat, "WEBP", quality=60), encoded(large, "JPEG", quality=75)]  # fmt: skip
     plain, *others = (detector(file).score for file in files)
     assert max(others) < plain + 0.3
-
-
-def encoded(picture, kind, quality):
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, kind, quality=quality)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(

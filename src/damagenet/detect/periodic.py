@@ -118,7 +118,7 @@ class Periodic(nn.Module):
             edge = F.pad(planes, (1, 1, 1, 1), mode="reflect")
             return F.conv2d(edge, self.filters, groups=3).clamp(-LIMIT, LIMIT)
 
-    def strengths(self, means: Tensor, count: Tensor | float) -> Tensor:
+    def strengths(self, means: Tensor, count: Tensor) -> Tensor:
         """Strengths `[n, 297]` by plane and frequency, about log 2 where there is no lattice.
 
         They grow with the number of cells up to `FULL`: beyond it honest lattices, which a file
@@ -134,7 +134,7 @@ class Periodic(nn.Module):
         real, imaginary = places @ self.waves[0], places @ self.waves[1]
         # Under independent noise of that variance its expectation is one.
         power = (real * real + imaginary * imaginary) / variance * (count * PERIOD**2)
-        share = FULL / torch.as_tensor(count).clamp(min=FULL)
+        share = FULL / count.clamp(min=FULL)
         return torch.log1p(1 + (power - 1) * share).flatten(1)
 
 
