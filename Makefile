@@ -50,7 +50,7 @@ test: setup ## the fast tests, about 3 minutes
 	$(BIN)/python -m pytest -q -n 2
 
 test-slow: setup ## whole pipelines twice, and every notebook
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow -n 2 --dist loadfile
 
 check: setup ## lint, format, types, notebooks in step with their sources
 	$(BIN)/ruff check .

@@ -80,6 +80,23 @@ def test_hinges_bend_where_few_honest_photos_are_left(copied, manifest):
     assert found[:, 0].std() == pytest.approx(1, abs=1e-4)
 
 
+def test_a_family_left_out_is_as_if_it_had_not_been_built(copied, manifest):
+    whole = manifest.assign(topology=np.where(manifest.label == 1, "full", "none"))
+    families = whole.family[(whole.label == 1) & (whole.split == "train")].unique()
+    # One set has a single family to train on: call half of its frames another one.
+    half = (whole.label == 1) & (np.arange(len(whole)) % 2 == 0)
+    rewrite(copied, whole.assign(family=whole.family.where(~half, "other")))
+    fits = [Periodic() for _ in range(3)]
+    for fitted, left_out in zip(fits, ("", "other", families[0]), strict=True):
+        lattice.fit(fitted, copied, 1, left_out)
+    assert not torch.equal(fits[0].weight, fits[1].weight)
+    assert not torch.equal(fits[1].weight, fits[2].weight)
+    rewrite(copied, whole[~half])
+    without = Periodic()
+    lattice.fit(without, copied, 1)
+    assert torch.equal(without.weight, fits[1].weight) and torch.equal(without.near, fits[1].near)
+
+
 def test_a_set_without_whole_frames_is_bad_input(copied, manifest):
     rewrite(copied, manifest.assign(topology=np.where(manifest.label == 1, "exchange", "none")))
     with pytest.raises(BadInput, match="whole frames"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ smooth and saved as JPEG or WebP: nothing hides their blocks, and without such c
 honest WebP files and a tenth of blurred photos stood out (docs/LOG.md)."""
 BLUR = (0.7, 5.0)
 """Blur of half of the smooth copies, pixels (standard deviation)."""
+SPLITS = ("train", "val")
 LEVELS = (0.2, 0.8)
 """Strength of a drawn lattice, grey levels (root of the mean square); decoders have about .2-.6."""
 
@@ -60,19 +62,13 @@ def fit(lattice: Periodic, folder: Path, seed: int, holdout_family: str = "") ->
     Raises:
         BadInput: No dataset, or a split lacks one of the two classes.
     """
-    manifest = dataset.read_manifest(folder)
-    manifest = manifest[manifest.family != holdout_family]
-    whole = [row for row in manifest.to_dict("records") if _whole(row)]
-    train, val = ([row for row in whole if row["split"] == name] for name in ("train", "val"))
-    if any({row["label"] for row in rows} != {0, 1} for rows in (train, val)):
+    rows = [row for row in _whole_frames(folder) if row["family"] != holdout_family]
+    if any({row["label"] for row in rows if row["split"] == name} != {0, 1} for name in SPLITS):
         raise BadInput(f"{folder}: needs authentic photos and whole frames that were doctored, in "
                        "training and validation; build more products")  # fmt: skip
-    seen = [
-        (strengths(lattice, picture), label, weight)
-        for row in tqdm(train, desc="lattice", unit="picture")
-        for picture, label, weight in _copies(dataset.read_pair(folder, row)[0], row, seed)
-    ]
-    x, labels, weights = (np.array(column) for column in zip(*seen, strict=True))
+    made = dataset.read_card(folder)["manifest_sha256"]
+    families, *columns = _taught(folder, seed, made)
+    labels, weights, x = (column[families != holdout_family] for column in columns)
     scale, line = StandardScaler(), LogisticRegression(C=PENALTY, max_iter=1000)
     share = np.bincount(labels, weights) / weights.sum()
     make_pipeline(scale, line).fit(
@@ -82,7 +78,8 @@ def fit(lattice: Periodic, folder: Path, seed: int, holdout_family: str = "") ->
     lattice.weight.copy_(torch.from_numpy(weight))
     lattice.bias.fill_(line.intercept_[0] - weight @ scale.mean_)
     lattice.near.zero_()
-    plain = [dataset.read_pair(folder, row)[0] for row in val if row["label"] == 0]
+    honest = [row for row in rows if row["split"] == "val" and row["label"] == 0]
+    plain = [dataset.read_pair(folder, row)[0] for row in honest]
     spread = np.array([values(lattice, picture)[0] for picture in plain])
     unit = max(float(spread.std()), 1e-6)
     lattice.weight.div_(unit)
@@ -90,6 +87,26 @@ def fit(lattice: Periodic, folder: Path, seed: int, holdout_family: str = "") ->
     near = [values(lattice, picture)[1] for picture in plain]
     lattice.near.fill_(float(np.quantile(near, NEAR_BEGINS)))
     lattice.gain.fill_(GAIN)
+
+
+def _whole_frames(folder: Path) -> list[dict[Any, Any]]:
+    return [row for row in dataset.read_manifest(folder).to_dict("records") if _whole(row)]
+
+
+@lru_cache(maxsize=1)  # a protocol fits once for each family that it leaves out
+def _taught(folder: Path, seed: int, manifest: str) -> tuple[np.ndarray, ...]:
+    """Families, labels, weights and strengths of what a training split teaches; read-only."""
+    empty = Periodic()
+    seen = [
+        (row["family"], label, weight, strengths(empty, picture))
+        for row in tqdm(_whole_frames(folder), desc="lattice", unit="picture")
+        if row["split"] == "train"
+        for picture, label, weight in _copies(dataset.read_pair(folder, row)[0], row, seed)
+    ]
+    columns = tuple(np.array(column) for column in zip(*seen, strict=True))
+    for column in columns:
+        column.flags.writeable = False
+    return columns
 
 
 @torch.no_grad()
