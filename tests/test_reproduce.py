@@ -64,6 +64,17 @@ def test_what_was_accepted_is_reproduced(bench, capsys):
     assert ran == list(reproduce.STAGES) and "reproduced:" in capsys.readouterr().out
 
 
+def test_a_hash_that_is_not_expected_is_not_compared(bench, capsys):
+    path, found, _ = bench
+    marks = runs.read_json(path.with_suffix(".expected.json"), "accept one")
+    del marks["stages"]["train"]["sha256"]
+    runs.write_json(path.with_suffix(".expected.json"), marks)
+    found["train"]["sha256"] = "x" * 64
+    assert reproduce.main([str(path)]) == 0 and "not compared" in capsys.readouterr().out
+    found["train"]["validation_auc"] = 0.1
+    assert reproduce.main([str(path)]) == 1
+
+
 @pytest.mark.parametrize("stage", reproduce.STAGES)
 def test_the_first_stage_that_differs_is_named_and_ends_it(bench, capsys, stage):
     path, found, ran = bench
