@@ -31,6 +31,30 @@ def difference(one, other):
     return max(float((first[key] - second[key]).abs().max()) for key in first)
 
 
+AFTER_OPENCV = """
+import sys
+from pathlib import Path
+import cv2
+import numpy as np
+from damagenet import config
+from damagenet.detect.train import train
+
+cv2.setNumThreads(3)
+cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 3)
+train(config.load("tiny.yaml"), Path(sys.argv[1]))
+assert cv2.getNumThreads() == 3
+"""
+
+
+def test_loader_processes_start_after_opencv_had_threads(built, tmp_path):
+    # A process that is forked beside OpenCV's threads waits for them forever.
+    experiment = settings(train={"workers": 1, "steps": 2, "eval_every": 2})
+    (tmp_path / "tiny.yaml").write_text(config.dump(experiment))
+    command = [sys.executable, "-c", AFTER_OPENCV, str(built)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert (tmp_path / "runs" / "tiny" / "best.safetensors").is_file()
+
+
 @pytest.fixture(scope="module")
 def whole(built, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:

@@ -13,6 +13,7 @@ import cv2
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from damagenet import BadInput
 from damagenet.config import Train
@@ -110,6 +111,20 @@ def signals() -> Iterator[list[float]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def batches_of(loader: DataLoader[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+    """Start a loader's processes, and go through its batches.
+
+    OpenCV's threads end before and come back after: a process that is forked beside them waits for
+    them forever as soon as it wants another number of its own.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        return iter(loader)
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def loader_process(_: int) -> None:

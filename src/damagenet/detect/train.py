@@ -102,7 +102,7 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
     val_rows = pd.concat(kept(val_columns, "val")).to_dict("records")
     pieces = kept(pairs.COLUMNS, "train")
     items = Twins(folder, pieces, settings, config.seed, settings.steps * settings.pairs)
-    batches = iter(
+    batches = processes.batches_of(
         DataLoader(
             items,
             batch_sampler=processes.shares(settings, now.step, rank, ranks),  # type: ignore[arg-type]
