@@ -49,7 +49,6 @@ smooth and saved as JPEG or WebP: nothing hides their blocks, and without such c
 honest WebP files and a tenth of blurred photos stood out (docs/LOG.md)."""
 BLUR = (0.7, 5.0)
 """Blur of half of the smooth copies, pixels (standard deviation)."""
-SPLITS = ("train", "val")
 LEVELS = (0.2, 0.8)
 """Strength of a drawn lattice, grey levels (root of the mean square); decoders have about .2-.6."""
 
@@ -63,7 +62,10 @@ def fit(lattice: Periodic, folder: Path, seed: int, holdout_family: str = "") ->
         BadInput: No dataset, or a split lacks one of the two classes.
     """
     rows = [row for row in _whole_frames(folder) if row["family"] != holdout_family]
-    if any({row["label"] for row in rows if row["split"] == name} != {0, 1} for name in SPLITS):
+    labels_of = {
+        name: {r["label"] for r in rows if r["split"] == name} for name in ("train", "val")
+    }
+    if any(found != {0, 1} for found in labels_of.values()):
         raise BadInput(f"{folder}: needs authentic photos and whole frames that were doctored, in "
                        "training and validation; build more products")  # fmt: skip
     made = dataset.read_card(folder)["manifest_sha256"]
@@ -95,7 +97,10 @@ def _whole_frames(folder: Path) -> list[dict[Any, Any]]:
 
 @lru_cache(maxsize=1)  # a protocol fits once for each family that it leaves out
 def _taught(folder: Path, seed: int, manifest: str) -> tuple[np.ndarray, ...]:
-    """Families, labels, weights and strengths of what a training split teaches; read-only."""
+    """Families, labels, weights and strengths of what a training split teaches; read-only.
+
+    The hash of the manifest is there for the cache alone: a set that was built anew is another one.
+    """
     empty = Periodic()
     seen = [
         (row["family"], label, weight, strengths(empty, picture))
