@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from damagenet.detect.model import planes
 from damagenet.detect.nodes import Nodes
-from damagenet.detect.periodic import Periodic
+from damagenet.detect.periodic import HELD, Periodic
 from damagenet.detect.periodic_graph import evidence
 
 
@@ -33,7 +33,7 @@ def evaluated(fitted, sums, height, width):
     outputs = evidence(nodes, "sums", fitted)
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
-        nodes.nodes, "test", [info("sums", TensorProto.FLOAT, ["b", 585, "h", "w"])],
+        nodes.nodes, "test", [info("sums", TensorProto.FLOAT, ["b", HELD, "h", "w"])],
         [info(outputs[0], TensorProto.FLOAT, ["b", 1]),
          info(outputs[1], TensorProto.FLOAT, ["b", 1, "high", "wide"])], nodes.constants,
     )  # fmt: skip

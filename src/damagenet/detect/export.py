@@ -144,7 +144,7 @@ def traced(deployed: Deployed, opset: int) -> Any:  # noqa: ANN401 - onnx has no
             dynamo=True,
             opset_version=opset,
             input_names=["crop", "near"],
-            output_names=["heat", "logits", "fused", "residuals"],
+            output_names=["heat", "logits", "fused", "residuals", "slopes"],
             dynamic_shapes={"image": dims, "near": near},
             external_data=False,
             verbose=False,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from damagenet.detect.model import HALO, MIN_SIDE, SHARPNESS, Network, planes
 from damagenet.detect.nodes import Nodes
-from damagenet.detect.periodic import BLOCK, FOLDED, PERIOD, PLANES
+from damagenet.detect.periodic import BLOCK, HELD, PERIOD
 from damagenet.detect.periodic_graph import evidence, folded
 
 NEAR = PERIOD
@@ -29,8 +29,8 @@ class Tile(nn.Module):
         super().__init__()
         self.network, self.heat_offset = network, heat_offset
 
-    def forward(self, image: Tensor, near: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits of the heatmap `[b, h, w]`; what `Network.maps`, `Periodic.residuals` give.
+    def forward(self, image: Tensor, near: Tensor) -> tuple[Tensor, ...]:
+        """Logits of the heatmap `[b, h, w]`; what `Network.maps` and `Periodic.seen` give.
 
         Args:
             image: uint8 `[b, h, w, 3]` whose sides `Network.multiple` divides.
@@ -38,14 +38,14 @@ class Tile(nn.Module):
         """
         logits, fused = self.network.maps(image)
         heat = self.network.enlarge(logits) - self.heat_offset
-        return heat, logits, fused, self.network.periodic.residuals(planes(near))
+        return heat, logits, fused, *self.network.periodic.seen(planes(near))
 
 
 def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # noqa: ANN401
     """An exported `Tile` (ONNX model) within the loop over tiles, and the score after it.
 
     Args:
-        tile: The model of one tile, its four outputs as those of `Tile`.
+        tile: The model of one tile, its five outputs as those of `Tile`.
         network: For its last layer, stride and multiple.
         calibration: As `calibrate.line` reads it.
     """
@@ -66,7 +66,7 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
     ]  # fmt: skip
     count = whole("Squeeze", whole("Mul", "height/tiles", "width/tiles"))
 
-    loop, heat, folds = _body(tile.graph, network.stride)
+    loop, heat, folds = _body(tile.graph, network)
     body = helper.make_graph(
         loop.nodes,
         "tiles",
@@ -75,7 +75,7 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
         [info("going", TensorProto.BOOL, []),
          *(info(f"{name}/next", real, ["batch", size]) for name, size in sizes.items()),
          info(heat, real, ["batch", "core_height", "core_width"]),
-         info(folds, real, ["batch", FOLDED + PLANES, "core_blocks_high", "core_blocks_wide"])],
+         info(folds, real, ["batch", HELD, "core_blocks_high", "core_blocks_wide"])],
         [*tile.graph.initializer, *loop.constants],  # within: optimisers look no further
         value_info=tile.graph.value_info,  # shapes known to be equal let additions be fused
     )  # fmt: skip
@@ -87,7 +87,7 @@ def looped(tile: Any, network: Network, calibration: dict[str, Any]) -> Any:  # 
     )  # fmt: skip
     blocks = [whole.rounded_up(f"{side}/core", whole.constant([BLOCK]))
               for side in ("height", "width")]  # fmt: skip
-    sums = _joined(whole, "folds", [whole.constant([FOLDED + PLANES])], blocks)
+    sums = _joined(whole, "folds", [whole.constant([HELD])], blocks)
     found, raised = evidence(whole, sums, network.periodic)
     _heatmap(whole, raised)
     _score(whole, network, calibration, found)
@@ -124,7 +124,7 @@ def _cut(nodes: Nodes, side: str, network: Network) -> None:
     nodes("Max", whole, nodes.constant([1]), out=f"{side}/whole")
 
 
-def _body(tile: Any, stride: int) -> tuple[Nodes, str, str]:  # noqa: ANN401
+def _body(tile: Any, network: Network) -> tuple[Nodes, str, str]:  # noqa: ANN401
     """What happens to one tile: cut it out, look at it, add to what was found before."""
     loop = Nodes("tile")
     turn = loop("Unsqueeze", "turn", loop.constant([0]))
@@ -134,10 +134,12 @@ def _body(tile: Any, stride: int) -> tuple[Nodes, str, str]:  # noqa: ANN401
     loop("Identity", _crop(loop, "image"), out=crop)
     loop("Identity", _nearer(loop, crop), out=near)
     loop.nodes.extend(tile.node)
-    heat, logits, fused, residuals = (output.name for output in tile.output)
+    heat, logits, fused, residuals, slopes = (output.name for output in tile.output)
 
     heat = _core(loop, heat, 1, (1, 2))
-    logits, fused = (_core(loop, value, stride, (2, 3), "cells") for value in (logits, fused))
+    logits, fused = (
+        _core(loop, value, network.stride, (2, 3), "cells") for value in (logits, fused)
+    )
     flat = loop("Flatten", logits, axis=1)
     steep = loop.constant(np.reshape(SHARPNESS, (1, -1, 1)), np.float32)
     steeped = loop("Mul", loop("Unsqueeze", flat, loop.constant([1])), steep)
@@ -148,7 +150,7 @@ def _body(tile: Any, stride: int) -> tuple[Nodes, str, str]:  # noqa: ANN401
     sums = [loop("ReduceSum", flat, loop.constant([1]), keepdims=1),
             loop("ReduceSum", fused, loop.constant([2, 3]), keepdims=0)]  # fmt: skip
     loop("Add", "sums", loop("Concat", *sums, axis=1), out="sums/next")
-    folds = folded(loop, residuals)
+    folds = folded(loop, residuals, slopes, network.periodic)
     loop("Identity", "go", out="going")
     return loop, heat, folds
 

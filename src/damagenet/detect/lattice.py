@@ -37,7 +37,7 @@ BEGINS = 0.9
 """Share of authentic validation photos below the bend of the hinge."""
 NEAR_BEGINS = 0.95
 """The same of the mean over windows: at .9 whole frames lose what parts gain (docs/LOG.md)."""
-PENALTY = 1e-3
+PENALTY = 0.03
 """Inverse strength of the squared penalty on weights."""
 AS_DELIVERED = 2.0
 """Weight of a photo as it is, beside its altered copies."""
@@ -116,8 +116,9 @@ def _taught(folder: Path, seed: int, manifest: str) -> tuple[np.ndarray, ...]:
 
 @torch.no_grad()
 def strengths(lattice: Periodic, picture: Array) -> np.ndarray:
-    """`Periodic.strengths` of one picture, uint8 `[h, w, 3]`: float32 `[297]`."""
-    return lattice.whole(*lattice.blocks(*planes(picture)))[0].numpy()
+    """`Periodic.strengths` of one picture, uint8 `[h, w, 3]`: float32 `[594]`."""
+    sums, cells = lattice.blocks(*planes(picture))
+    return lattice.strengths(sums.sum((2, 3)), cells.sum((2, 3)))[0].numpy()
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from damagenet.config import Train, from_dict, to_dict
 from damagenet.detect.encoder import NoDown
 from damagenet.detect.periodic import BLOCK, Periodic
 
-FORMAT = 3
+FORMAT = 4
 CLASSES = ("authentic", "doctored")
 RESIDUALS = 3  # filters per colour
 SHARPNESS = (1.0, 0.5, 2.0, 4.0)

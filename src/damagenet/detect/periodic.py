@@ -6,6 +6,11 @@ stands out, as the picture averages away (Gallagher, "Detection of linear and cu
 JPEG compressed images", CRV 2005, averages second differences to the same end). Strengths at all
 frequencies of the cell, a linear layer, and a hinge: a missing lattice is no sign of authenticity.
 
+Honest pictures average away less than noise would, for two reasons. A straight edge fills a whole
+strip of cells alike, so strengths are compared with how much strips differ, too. And files are
+saved in blocks: where brightness slopes, blocks leave steps, whose sign is that of the slope. What
+goes with the slope is taken off the mean; what a decoder adds does not depend on it.
+
 An edit that was pasted back leaves its lattice in a part of the picture only, so windows are looked
 at beside the whole, and say where.
 """
@@ -30,14 +35,25 @@ SHARPNESS = 2.0
 TINY = 1e-6
 NONE = -1e9
 """The value of a window that does not count."""
-PLANES = 9
+COLOURS, PLANES, WAVES = 3, 9, 33
+"""Brightness and colour, three differences of each, frequencies of a cell without the constant."""
 FOLDED = PLANES * PERIOD**2
+STRENGTHS = 2 * PLANES * WAVES
+"""What the linear layer takes: beside noise, and beside noise and strips."""
+SIZES = {"places": FOLDED, "across": FOLDED, "down": FOLDED, "squares": PLANES,
+         "rows": PLANES * WAVES, "columns": PLANES * WAVES, "slopes": 5 * COLOURS}  # fmt: skip
+"""What is added up over the cells of a block, and in how many numbers, see `folded`."""
+HELD, COUNTED = sum(SIZES.values()), 3
 LIMIT = 1.0
 """Residuals are clipped to this, grey levels: a mean that edges cannot move."""
+STEEP = 4.0
+"""Slopes are, too, grey levels from one cell to the next: no block leaves such steps."""
 FULL = 4096
 """Cells of a photo of 512 x 512 pixels, on which the linear layer is fitted; see `strengths`."""
 FLOOR = 4e-4
 """Least variance of a plane, squared grey levels: a flat picture has no lattice."""
+RIDGE = 1e-5
+"""Least variance of slopes: where all are alike, their steps cannot be told from a lattice."""
 
 
 class Periodic(nn.Module):
@@ -55,7 +71,7 @@ class Periodic(nn.Module):
         """Without a say: all weights zero."""
         super().__init__()
         waves = frequencies()
-        self.register_buffer("weight", torch.zeros(PLANES * waves.shape[2]))
+        self.register_buffer("weight", torch.zeros(STRENGTHS))
         self.register_buffer("bias", torch.zeros(1))
         self.register_buffer("gain", torch.zeros(1))
         self.register_buffer("near", torch.zeros(1))  # where the hinge of windows bends
@@ -85,81 +101,144 @@ class Periodic(nn.Module):
             width: Likewise.
         """
         sums, cells = self.blocks(x, height, width)
-        whole = self.whole(sums, cells) @ self.weight + self.bias
-        sums, cells = (F.avg_pool2d(part, REACH, 1, REACH // 2) for part in (sums, cells))
+        whole = self.line(sums.sum((2, 3)), cells.sum((2, 3)))
         batch, _, high, wide = sums.shape
-        means = (sums / cells.clamp(min=TINY)).permute(0, 2, 3, 1).flatten(0, 2)
-        number = (cells * REACH**2).expand(batch, -1, -1, -1).reshape(-1, 1, 1)
-        values = self.strengths(means, number) @ self.weight + self.bias
-        values = (values - self.near).view(batch, high, wide)
-        filled = cells[:, 0] >= FILLED * (BLOCK // PERIOD) ** 2
+        near = [F.avg_pool2d(part, REACH, 1, REACH // 2) * REACH**2 for part in (sums, cells)]
+        each = [part.expand(batch, -1, -1, -1).permute(0, 2, 3, 1).flatten(0, 2) for part in near]
+        values = (self.line(*each) - self.near).view(batch, high, wide)
+        filled = near[1][:, 0] >= FILLED * (REACH * BLOCK // PERIOD) ** 2
         return whole, torch.where(filled, values, NONE)
 
     def blocks(self, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         """As `folded` and as `counts`; arguments as of `forward`."""
         cells = counts(height, width).to(x.device)
         rows, columns = (max(1, side // PERIOD) for side in (height, width))
-        residuals = self.residuals(x)[:, :, : rows * PERIOD, : columns * PERIOD]
-        return folded(residuals, *cells.shape[2:]), cells
+        residuals, slopes = self.seen(x)
+        residuals = residuals[:, :, : rows * PERIOD, : columns * PERIOD]
+        return folded(residuals, slopes[:, :, :rows, :columns], self.waves, *cells.shape[2:]), cells
 
-    def whole(self, sums: Tensor, cells: Tensor) -> Tensor:
-        """Strengths `[b, 297]` in all blocks together."""
-        count = cells.sum()
-        return self.strengths(sums.sum((2, 3)) / count, count)
-
-    def residuals(self, x: Tensor) -> Tensor:
-        """Clipped second differences of brightness and colour, `[b, 9, h, w]` grey levels.
+    def seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Clipped second differences and slopes of brightness and colour.
 
         Args:
             x: `[b, 3, h, w]` in [0, 255].
+
+        Returns:
+            `[b, 9, h, w]` grey levels, and `[b, 6, h / 8, w / 8]` grey levels from cell to cell,
+            across and then down.
         """
         with torch.autocast(x.device.type, enabled=False):
             planes = (self.colours @ x.float().flatten(2)).view(x.shape)
             edge = F.pad(planes, (1, 1, 1, 1), mode="reflect")
-            return F.conv2d(edge, self.filters, groups=3).clamp(-LIMIT, LIMIT)
+            residuals = F.conv2d(edge, self.filters, groups=COLOURS).clamp(-LIMIT, LIMIT)
+            cell = F.pad(F.avg_pool2d(planes, PERIOD), (1, 1, 1, 1), mode="replicate")
+            across = cell[:, :, 1:-1, 2:] - cell[:, :, 1:-1, :-2]
+            down = cell[:, :, 2:, 1:-1] - cell[:, :, :-2, 1:-1]
+            return residuals, (torch.cat([across, down], 1) / 2).clamp(-STEEP, STEEP)
 
-    def strengths(self, means: Tensor, count: Tensor) -> Tensor:
-        """Strengths `[n, 297]` by plane and frequency, about log 2 where there is no lattice.
+    def line(self, sums: Tensor, cells: Tensor) -> Tensor:
+        """The linear layer on `strengths`, `[n]`."""
+        return self.strengths(sums, cells) @ self.weight + self.bias
+
+    def strengths(self, sums: Tensor, cells: Tensor) -> Tensor:
+        """Strengths `[n, 594]` by plane and frequency, about log 2 where there is no lattice.
+
+        Squared means at each frequency, without what goes with the slopes (least squares), beside
+        the variance that such means would have if cells were independent; then beside the largest
+        of that and those that strips of cells show, along rows and columns.
 
         They grow with the number of cells up to `FULL`: beyond it honest lattices, which a file
         gets by being saved, would be taken for those of decoders.
 
         Args:
-            means: Of residuals at each place of a cell and of their squares, see `folded`;
-                `[n, 585]`.
-            count: How many cells they are the mean of; `[n, 1, 1]` or one for all.
+            sums: As of `folded`, added up over blocks; `[n, 2346]`.
+            cells: As of `counts`, likewise; `[n, 3]` or `[1, 3]`.
         """
-        places = means[:, :FOLDED].reshape(-1, PLANES, PERIOD**2)
-        variance = means[:, FOLDED:, None] + FLOOR
-        real, imaginary = places @ self.waves[0], places @ self.waves[1]
-        # Under independent noise of that variance its expectation is one.
-        power = (real * real + imaginary * imaginary) / variance * (count * PERIOD**2)
-        share = FULL / count.clamp(min=FULL)
-        return torch.log1p(1 + (power - 1) * share).flatten(1)
+        number, long, high = (part[:, None] for part in torch.split(cells.clamp(min=TINY), 1, 1))
+        parts = dict(zip(SIZES, torch.split(sums, list(SIZES.values()), 1), strict=True))
+        mean, across, down = (
+            parts[name].view(-1, PLANES, PERIOD**2) / number
+            for name in ("places", "across", "down")
+        )
+        slopes = (parts["slopes"].view(-1, 5, COLOURS) / number).repeat_interleave(3, 2)
+        x, y, xx, yy, xy = (part[:, :, None] for part in slopes.unbind(1))
+        xx, yy, xy = xx - x * x + RIDGE, yy - y * y + RIDGE, xy - x * y
+        share = torch.stack([yy * x - xy * y, xx * y - xy * x]) / (xx * yy - xy * xy)
+        free = mean - share[0] * (across - x * mean) - share[1] * (down - y * mean)
+        more = 1 + share[0] * x + share[1] * y  # fewer cells are left by what slopes explain
+        found, before = power(free, self.waves), power(mean, self.waves)
+        noise = (parts["squares"][:, :, None] / number + FLOOR) / (number * PERIOD**2)
+        strips = [
+            (parts[name].view(-1, PLANES, WAVES) - before * size) / number**2
+            for name, size in (("rows", long), ("columns", high))
+        ]
+        alone, among = noise * more, torch.maximum(noise, torch.maximum(*strips)) * more
+        size = FULL / (number / more).clamp(min=FULL)
+        return torch.cat([
+            torch.log1p(1 + (found / variance - 1) * size).flatten(1) for variance in (alone, among)
+        ], dim=1)  # fmt: skip
 
 
-def folded(residuals: Tensor, high: int, wide: int) -> Tensor:
-    """Residuals `[b, 9, h, w]` added up over the cells of each block, and their mean squares.
+def folded(residuals: Tensor, slopes: Tensor, waves: Tensor, high: int, wide: int) -> Tensor:
+    """What cells hold, added up over those of each block; `[b, 2346, high, wide]`.
 
-    Sides are multiples of 8; the result is `[b, 585, high, wide]`, so many blocks that cover them.
+    Residuals at each place of a cell; the same times the slopes across and down; squares, the mean
+    over places; power of the sums over each row of 8 cells, and over each column; slopes across and
+    down, their squares and their product.
+
+    Args:
+        residuals: `[b, 9, h, w]`, sides multiples of 8.
+        slopes: `[b, 6, h / 8, w / 8]`.
+        waves: As of `frequencies`.
+        high: So many blocks cover the height.
+        wide: And so many the width.
     """
     batch, _, height, width = residuals.shape
-    whole = F.pad(residuals, (0, wide * BLOCK - width, 0, high * BLOCK - height))
     side = BLOCK // PERIOD
-    rows = whole.reshape(batch, PLANES, high, side, PERIOD, wide * BLOCK).sum(3)
-    cells = rows.reshape(batch, PLANES, high, PERIOD, wide, side, PERIOD).sum(5)
-    squares = (whole * whole).reshape(batch, PLANES, high, BLOCK, wide, BLOCK).sum((3, 5))
-    places = cells.permute(0, 1, 3, 5, 2, 4).reshape(batch, FOLDED, high, wide)
-    return torch.cat([places, squares / PERIOD**2], dim=1)
+    whole = F.pad(residuals, (0, wide * BLOCK - width, 0, high * BLOCK - height))
+    grid = F.pad(slopes, (0, wide * side - width // PERIOD, 0, high * side - height // PERIOD))
+    shape = (batch, PLANES, high, side, PERIOD, wide, side, PERIOD)
+
+    def placed(strips: Tensor, order: tuple[int, ...]) -> Tensor:
+        return strips.permute(order).flatten(-2)
+
+    rows = placed(whole.view(shape).sum(6), (0, 1, 2, 5, 3, 4, 6))
+    columns = placed(whole.view(shape).sum(3), (0, 1, 2, 4, 5, 3, 6))
+    cells = whole.view(batch, COLOURS, 3, high * side, PERIOD, wide * side, PERIOD)
+    steep = grid.view(batch, 2, COLOURS, 1, high * side, 1, wide * side, 1)
+    sloped = [
+        placed((cells * slope).view(shape).sum(6).sum(3), (0, 1, 2, 4, 3, 5))
+        for slope in steep.unbind(1)
+    ]
+    across, down = torch.split(grid, COLOURS, 1)
+    moments = torch.cat([across, down, across**2, down**2, across * down], 1)
+    parts = [
+        rows.sum(4), *sloped,
+        (whole * whole).reshape(batch, PLANES, high, BLOCK, wide, BLOCK).sum((3, 5))[..., None]
+        / PERIOD**2,
+        power(rows, waves).sum(4), power(columns, waves).sum(4),
+    ]  # fmt: skip
+    laid = [part.permute(0, 1, 4, 2, 3).flatten(1, 2) for part in parts]
+    return torch.cat([*laid, F.avg_pool2d(moments, side) * side**2], 1)
+
+
+def power(places: Tensor, waves: Tensor) -> Tensor:
+    """Squared amplitudes `[..., 33]` of what lies at the places of a cell, `[..., 64]`."""
+    real, imaginary = places @ waves[0], places @ waves[1]
+    return real * real + imaginary * imaginary
 
 
 def counts(height: int, width: int) -> Tensor:
-    """Whole cells in each block of a picture of so many pixels, float32 `[1, 1, h, w]`."""
+    """Whole cells in each block of a picture of so many pixels, float32 `[1, 3, h, w]`.
+
+    Their number, and the sums of squares of how many a row of them has, and a column.
+    """
     side, ends = BLOCK // PERIOD, []
     for size in (height, width):
         blocks = torch.arange(-(-size // BLOCK))
         ends.append((max(1, size // PERIOD) - side * blocks).clamp(0, side))
-    return (ends[0][:, None] * ends[1])[None, None].float()
+    high, wide = ends[0][:, None], ends[1][None]
+    return torch.stack([high * wide, high * wide**2, high**2 * wide])[None].float()
 
 
 def pooled(values: Tensor) -> Tensor:

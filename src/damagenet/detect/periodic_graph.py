@@ -10,53 +10,87 @@ import numpy as np
 from damagenet.detect.nodes import Nodes
 from damagenet.detect.periodic import (
     BLOCK,
+    COLOURS,
+    COUNTED,
     FILLED,
     FLOOR,
-    FOLDED,
     FULL,
+    HELD,
     NONE,
     PERIOD,
     PLANES,
     REACH,
+    RIDGE,
     SHARPNESS,
+    SIZES,
     TINY,
+    WAVES,
     Periodic,
 )
 
 
-def folded(nodes: Nodes, residuals: str) -> str:
+def folded(nodes: Nodes, residuals: str, slopes: str, fitted: Periodic) -> str:
     """As `periodic.folded`, of the whole cells in a tile's core, with nothing where it ends."""
     first, last, beyond, high = list[str](), list[str](), list[str](), list[str]()
-    block, zero = nodes.constant([BLOCK]), nodes.constant([0])
-    for side in ("height", "width"):
-        left = nodes(
-            "Sub", nodes("Mul", f"{side}/whole", nodes.constant([PERIOD])), f"{side}/start"
-        )
-        size = nodes("Max", nodes("Min", f"{side}/core", left), zero)
-        first.append(f"{side}/offset/near")
+    block, period, zero = (nodes.constant([value]) for value in (BLOCK, PERIOD, 0))
+    for axis in ("height", "width"):
+        left = nodes("Sub", nodes("Mul", f"{axis}/whole", period), f"{axis}/start")
+        size = nodes("Max", nodes("Min", f"{axis}/core", left), zero)
+        first.append(f"{axis}/offset/near")
         last.append(nodes("Add", first[-1], size))
-        high.append(nodes.rounded_up(f"{side}/core", block))
+        high.append(nodes.rounded_up(f"{axis}/core", block))
         beyond.append(nodes("Sub", nodes("Mul", high[-1], block), size))
-    core = nodes("Slice", residuals, *nodes.joined(first, last), nodes.constant([2, 3]))
-    pads = nodes("Concat", nodes.constant([0] * 6), *beyond, axis=0)
-    filled = nodes("Pad", core, pads)
-    side = nodes.constant([BLOCK // PERIOD])
+
+    def cut(value: str, ends: list[list[str]]) -> str:
+        inside = nodes("Slice", value, *nodes.joined(*ends[:2]), nodes.constant([2, 3]))
+        return nodes("Pad", inside, nodes("Concat", nodes.constant([0] * 6), *ends[2], axis=0))
+
+    ends = [first, last, beyond]
+    filled = cut(residuals, ends)
+    grid = cut(slopes, [[nodes("Div", end, period) for end in each] for each in ends])
+    planes, side, places = (
+        nodes.constant(size) for size in ([0, PLANES], [BLOCK // PERIOD], [PERIOD**2])
+    )
+    cells = [nodes("Mul", number, side) for number in high]
+
+    def shaped(value: str, *sizes: str) -> str:
+        return nodes("Reshape", value, nodes("Concat", *sizes, axis=0))
+
+    def summed(value: str, axis: int) -> str:
+        return nodes("ReduceSum", value, nodes.constant([axis]), keepdims=0)
+
+    def laid(value: str, number: int) -> str:
+        last = nodes("Transpose", value, perm=[0, 1, 4, 2, 3])
+        return shaped(last, nodes.constant([0, PLANES * number]), *high)
+
+    def strips(axis: int, order: list[int]) -> str:
+        turned = nodes("Transpose", summed(parts, axis), perm=order)
+        return shaped(turned, planes, *high, side, places)
+
+    apart = (planes, high[0], side, period, high[1], side, period)
+    parts = shaped(filled, *apart)
+    rows, columns = strips(6, [0, 1, 2, 5, 3, 4, 6]), strips(3, [0, 1, 2, 4, 5, 3, 6])
+    held = [laid(summed(rows, 4), PERIOD**2)]
+    each = shaped(filled, nodes.constant([0, COLOURS, 3]), cells[0], period, cells[1], period)
+    nodes.split(grid, [f"{grid}/across", f"{grid}/down"], nodes.constant([COLOURS] * 2))
+    across, down = f"{grid}/across", f"{grid}/down"
+    one, colours = nodes.constant([1]), nodes.constant([0, COLOURS, 1])
+    for slope in (across, down):
+        steep = shaped(slope, colours, cells[0], one, cells[1], one)
+        sloped = shaped(nodes("Mul", each, steep), *apart)
+        turned = nodes("Transpose", summed(summed(sloped, 6), 3), perm=[0, 1, 2, 4, 3, 5])
+        held.append(laid(shaped(turned, planes, *high, places), PERIOD**2))
     wide = nodes("Mul", high[1], block)
-
-    def summed(value: str, shape: list[str], axis: int) -> str:
-        parts = nodes("Reshape", value, nodes("Concat", *shape, axis=0))
-        return nodes("ReduceSum", parts, nodes.constant([axis]), keepdims=0)
-
-    planes, period = nodes.constant([0, PLANES]), nodes.constant([PERIOD])
-    rows = summed(filled, [planes, high[0], side, period, wide], 3)
-    cells = summed(rows, [planes, high[0], period, high[1], side, period], 5)
-    turned = nodes("Transpose", cells, perm=[0, 1, 3, 5, 2, 4])
-    shape = nodes("Concat", nodes.constant([0, FOLDED]), *high, axis=0)
-    places = nodes("Reshape", turned, shape)
-    across = summed(nodes("Mul", filled, filled), [planes, high[0], block, wide], 3)
-    squares = summed(across, [planes, high[0], high[1], block], 4)
-    means = nodes("Div", squares, nodes.constant(PERIOD**2, np.float32))
-    return nodes("Concat", places, means, axis=1)
+    lines = summed(shaped(nodes("Mul", filled, filled), planes, high[0], block, wide), 3)
+    squares = summed(shaped(lines, planes, *high, block), 4)
+    held.append(nodes("Div", squares, nodes.constant(PERIOD**2, np.float32)))
+    held += [laid(summed(_power(nodes, part, fitted), 4), WAVES) for part in (rows, columns)]
+    products = [nodes("Mul", *pair) for pair in ((across, across), (down, down), (across, down))]
+    moments = nodes("Concat", across, down, *products, axis=1)
+    number = BLOCK // PERIOD
+    means = nodes("AveragePool", moments, kernel_shape=[number] * 2, strides=[number] * 2)
+    held.append(nodes("Mul", means, nodes.constant(number**2, np.float32)))
+    return nodes("Concat", *held, axis=1)
 
 
 def evidence(nodes: Nodes, sums: str, fitted: Periodic) -> tuple[str, str]:
@@ -74,29 +108,31 @@ def evidence(nodes: Nodes, sums: str, fitted: Periodic) -> tuple[str, str]:
     blocks = [nodes.rounded_up(side, nodes.constant([BLOCK])) for side in ("height", "width")]
     zeros, axes = nodes.constant([0, 0]), nodes.constant([2, 3])
     sums = nodes("Slice", sums, zeros, nodes("Concat", *blocks, axis=0), axes)
-    total = nodes("Cast", nodes("Mul", "height/whole", "width/whole"), to=1)
-    means = nodes("Div", nodes("ReduceSum", sums, nodes.constant([2, 3]), keepdims=0), total)
-    whole = _values(nodes, fitted, means, total)
-
     cells = _counts(nodes, blocks)
-    near, filled = (
-        nodes("AveragePool", part, kernel_shape=[REACH] * 2, pads=[REACH // 2] * 4,
-              count_include_pad=1)
-        for part in (sums, cells)
-    )  # fmt: skip
-    means = nodes("Div", near, nodes("Max", filled, number(TINY)))
-    last = nodes("Transpose", means, perm=[0, 2, 3, 1])
-    lines = nodes("Reshape", last, nodes.constant([-1, FOLDED + PLANES]))
-    size = nodes("Concat", "batch", nodes.constant([1]), *blocks, axis=0)
-    each = nodes("Expand", nodes("Mul", filled, number(REACH**2)), size)
-    values = _values(nodes, fitted, lines, nodes("Reshape", each, nodes.constant([-1, 1])))
-    values = nodes("Sub", values, number(fitted.near.tolist()))
-    counts = nodes("GreaterOrEqual", filled, number(FILLED * (BLOCK // PERIOD) ** 2))
-    windows = nodes("Where", counts, nodes("Reshape", values, size), number(NONE))
+    total = [nodes("ReduceSum", part, axes, keepdims=0) for part in (sums, cells)]
+    whole = _line(nodes, fitted, *total)
+
+    size = nodes("Concat", "batch", nodes.constant([COUNTED]), *blocks, axis=0)
+    near = [
+        nodes("Mul", number(REACH**2), nodes(
+            "AveragePool", part, kernel_shape=[REACH] * 2, pads=[REACH // 2] * 4,
+            count_include_pad=1))
+        for part in (sums, nodes("Expand", cells, size))
+    ]  # fmt: skip
+    each = [
+        nodes("Reshape", nodes("Transpose", part, perm=[0, 2, 3, 1]), nodes.constant([-1, held]))
+        for part, held in zip(near, (HELD, COUNTED), strict=True)
+    ]
+    values = nodes("Sub", _line(nodes, fitted, *each), number(fitted.near.tolist()))
+    inside = nodes("Slice", near[1], nodes.constant([0]), nodes.constant([1]), nodes.constant([1]))
+    counts = nodes("GreaterOrEqual", inside, number(FILLED * (REACH * BLOCK // PERIOD) ** 2))
+    laid = nodes("Reshape", values, nodes("Shape", inside))
+    windows = nodes("Where", counts, laid, number(NONE))
 
     steep = nodes("Mul", nodes("Flatten", windows, axis=1), number(SHARPNESS))
     shares = nodes("ReduceLogSumExp", steep, nodes.constant([1]), keepdims=1)
-    used = nodes("ReduceSum", nodes("Cast", counts, to=1), keepdims=0)
+    used = nodes("ReduceSum", nodes("Flatten", nodes("Cast", counts, to=1), axis=1),
+                 nodes.constant([1]), keepdims=1)  # fmt: skip
     log = nodes("Log", nodes("Max", used, number(1.0)))
     pooled = nodes("Div", nodes("Sub", shares, log), number(SHARPNESS))
     gain = number(fitted.gain.tolist())
@@ -112,30 +148,75 @@ def _counts(nodes: Nodes, blocks: list[str]) -> str:
         places = nodes("Range", zero, nodes("Squeeze", number), one)
         left = nodes("Sub", f"{side}/whole", nodes("Mul", places, cells))
         ends.append(nodes("Min", nodes("Max", left, zero), cells))
-    square = nodes("Mul", nodes("Unsqueeze", ends[0], nodes.constant([1])), ends[1])
-    return nodes("Cast", nodes("Unsqueeze", square, nodes.constant([0, 1])), to=1)
+    high, wide = nodes("Unsqueeze", ends[0], nodes.constant([1])), ends[1]
+    square = nodes("Mul", high, wide)
+    parts = [square, nodes("Mul", square, wide), nodes("Mul", square, high)]
+    first = nodes.constant([0, 1])
+    return nodes("Cast", nodes("Concat", *(nodes("Unsqueeze", x, first) for x in parts), axis=1),
+                 to=1)  # fmt: skip
 
 
-def _values(nodes: Nodes, fitted: Periodic, means: str, count: str) -> str:
-    """`Periodic.strengths` of means `[n, 585]` and the linear layer on them, `[n, 1]`.
+def _power(nodes: Nodes, places: str, fitted: Periodic) -> str:
+    """As `periodic.power`."""
+    parts = [
+        nodes("MatMul", places, nodes.constant(wave, np.float32))
+        for wave in fitted.waves.cpu().numpy()
+    ]
+    return nodes("Add", *(nodes("Mul", part, part) for part in parts))
 
-    Counts are `[n, 1]` or one for all.
-    """
+
+def _line(nodes: Nodes, fitted: Periodic, sums: str, cells: str) -> str:
+    """As `Periodic.line`, `[n, 1]`; arguments as of `Periodic.strengths`."""
 
     def number(values: object) -> str:
         return nodes.constant(values, np.float32)
 
-    phases, squares = f"{means}/phases", f"{means}/squares"
-    nodes.split(means, [phases, squares], nodes.constant([FOLDED, PLANES]))
-    places = nodes("Reshape", phases, nodes.constant([0, PLANES, PERIOD**2]))
-    parts = [nodes("MatMul", places, number(wave)) for wave in fitted.waves.cpu().numpy()]
-    power = nodes("Add", *(nodes("Mul", part, part) for part in parts))
-    variance = nodes("Div", nodes("Add", squares, number([FLOOR])), count)
-    relative = nodes("Div", power, nodes("Unsqueeze", variance, nodes.constant([2])))
-    excess = nodes("Sub", nodes("Mul", relative, number(PERIOD**2)), number([1.0]))
-    share = nodes("Div", number(FULL), nodes("Max", count, number(FULL)))
-    share = nodes("Reshape", share, nodes.constant([-1, 1, 1]))
-    raised = nodes("Add", nodes("Mul", excess, share), number([2.0]))
-    strengths = nodes("Flatten", nodes("Log", raised), axis=1)
+    def mul(*pair: str) -> str:
+        return nodes("Mul", *pair)
+
+    def sub(*pair: str) -> str:
+        return nodes("Sub", *pair)
+
+    def shaped(value: str, *sizes: int) -> str:
+        return nodes("Reshape", value, nodes.constant([-1, *sizes]))
+
+    names = [f"{sums}/{name}" for name in SIZES]
+    nodes.split(sums, names, nodes.constant(list(SIZES.values())))
+    parts = dict(zip(SIZES, names, strict=True))
+    sizes = [f"{cells}/{name}" for name in ("number", "long", "high")]
+    nodes.split(nodes("Max", cells, number(TINY)), sizes, nodes.constant([1, 1, 1]))
+    count, long, high = (shaped(size, 1, 1) for size in sizes)
+    mean, across, down = (
+        nodes("Div", shaped(parts[name], PLANES, PERIOD**2), count)
+        for name in ("places", "across", "down")
+    )
+    slopes = nodes("Div", shaped(parts["slopes"], 5 * COLOURS, 1), count)
+    thrice = nodes("Concat", slopes, slopes, slopes, axis=2)
+    moments = [f"{thrice}/{moment}" for moment in range(5)]
+    nodes.split(thrice, moments, nodes.constant([COLOURS] * 5))
+    x, y, xx, yy, xy = (shaped(moment, PLANES, 1) for moment in moments)
+    xx, yy = (nodes("Add", sub(m, mul(g, g)), number(RIDGE)) for m, g in ((xx, x), (yy, y)))
+    xy = sub(xy, mul(x, y))
+    det = sub(mul(xx, yy), mul(xy, xy))
+    right = nodes("Div", sub(mul(yy, x), mul(xy, y)), det)
+    lower = nodes("Div", sub(mul(xx, y), mul(xy, x)), det)
+    free = sub(mean, mul(right, sub(across, mul(x, mean))))
+    free = sub(free, mul(lower, sub(down, mul(y, mean))))
+    more = nodes("Add", nodes("Add", mul(right, x), mul(lower, y)), number(1.0))
+    found, before = (_power(nodes, places, fitted) for places in (free, mean))
+    squares = nodes("Div", shaped(parts["squares"], PLANES, 1), count)
+    noise = nodes("Div", nodes("Add", squares, number(FLOOR)), mul(count, number(PERIOD**2)))
+    strips = [
+        nodes("Div", sub(shaped(parts[name], PLANES, WAVES), mul(before, size)), mul(count, count))
+        for name, size in (("rows", long), ("columns", high))
+    ]
+    left = nodes("Max", nodes("Div", count, more), number(FULL))
+    share = nodes("Div", number(FULL), left)
+    strengths = []
+    for variance in (noise, nodes("Max", noise, *strips)):
+        excess = sub(nodes("Div", found, mul(variance, more)), number(1.0))
+        raised = nodes("Add", mul(excess, share), number(2.0))
+        strengths.append(nodes("Flatten", nodes("Log", raised), axis=1))
     weight, bias = (x.cpu().numpy() for x in (fitted.weight, fitted.bias))
-    return nodes("Add", nodes("MatMul", strengths, number(weight[:, None])), number(bias))
+    line = nodes("MatMul", nodes("Concat", *strengths, axis=1), number(weight[:, None]))
+    return nodes("Add", line, number(bias))
