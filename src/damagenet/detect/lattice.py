@@ -31,12 +31,12 @@ from damagenet.synth import channel, dataset
 from damagenet.synth.scaling import KERNELS
 
 GAIN = 3.0
-"""Weight beside the network's own logit. Validation would have 2, and loses .004 of AUC by 3; plain
-photos and real edits, which are nearer to what matters, gain .01 to .04 (docs/LOG.md)."""
+"""Weight beside the network's own logit. Validation would have 1, and loses .007 of AUC by 3; plain
+photos and real edits, which are nearer to what matters, gain .01 to .12 (docs/LOG.md)."""
 BEGINS = 0.9
 """Share of authentic validation photos below the bend of the hinge."""
-NEAR_BEGINS = 0.95
-"""The same of the mean over windows: at .9 whole frames lose what parts gain (docs/LOG.md)."""
+NEAR_BEGINS = 0.99
+"""The same of the mean over windows, where blocks of honest files stand out more (docs/LOG.md)."""
 PENALTY = 0.03
 """Inverse strength of the squared penalty on weights."""
 AS_DELIVERED = 2.0
