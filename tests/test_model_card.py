@@ -93,11 +93,29 @@ def ship():
     return names["ship"]
 
 
+@pytest.fixture(scope="module")
+def restore(ship):
+    return ship.__globals__["restore"]
+
+
+def test_packaged_weights_become_a_run_again(ship, restore, exported, tmp_path):
+    source, run = tmp_path / "weights" / "m.onnx", tmp_path / "run"
+    ship(exported, source)
+    restore(run, source)
+    for name in ("best.safetensors", "config.yaml"):
+        assert (run / name).read_bytes() == (exported / name).read_bytes()
+    with pytest.raises(BadInput, match="holds a run"):
+        restore(run, source)
+    source.with_suffix(".safetensors").write_bytes(b"others")
+    with pytest.raises(BadInput, match="others"):
+        restore(tmp_path / "again", source)
+
+
 def test_an_exported_run_is_shipped_whole(ship, exported, tmp_path):
     target = tmp_path / "weights" / "damagenet-s.onnx"
     ship(exported, target)
     assert {path.name for path in target.parent.iterdir()} == {
-        "damagenet-s.onnx", "damagenet-s.json", "MODEL_CARD.md"
+        "MODEL_CARD.md", *(f"damagenet-s.{end}" for end in ("onnx", "json", "safetensors", "yaml"))
     }  # fmt: skip
     assert target.read_bytes() == (exported / "detector.onnx").read_bytes()
     assert Detector(target).sha256 == runs.read_json(target.with_suffix(".json"), "")["onnx_sha256"]
