@@ -156,22 +156,34 @@ def test_lines_that_cross_a_picture_are_no_lattice():
     assert halves(laid(noise(384, 512)))[1] > 30
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_steps_of_blocks_are_no_lattice_where_brightness_slopes(sign):
-    """Blocks that a file left in a soft photo, brighter at one end; a lattice is found there."""
-    rng = np.random.default_rng(1)
-    slope = sign * np.linspace(0, 90, 48) + rng.normal(0, 1.5, (40, 48))
-    steps = np.kron(slope + 120 * (sign < 0), np.ones((8, 8)))[..., None] + 60
-    picture = np.rint(steps + rng.normal(0, 0.7, (320, 384, 3))).clip(0, 255).astype(np.uint8)
+def stairs(share, rng):
+    """A soft photo in blocks: so large a share of the steps to the right goes up."""
+    steps = np.where(rng.random((40, 48)) < share, 1.0, -1.0).cumsum(1)
+    level = np.kron(steps, np.ones((8, 8)))[..., None] + 100
+    drawn = level + rng.normal(0, 0.7, (320, 384, 3))
+    return np.rint(drawn).clip(0, 255).astype(np.uint8)
+
+
+def slopes_known(picture, known):
+    """Largest strength of brightness."""
     made = Periodic()
-    sums, cells = (x.sum((2, 3)) for x in made.blocks(planes(picture), 320, 384))
-    blind = sums.clone()
-    blind[:, -15:] = 0  # as if it did not know of slopes
-    found, without = (
-        made.strengths(part, cells).reshape(2, 9, 33)[1, :3].max() for part in (sums, blind)
-    )
-    assert without > 2 * found
-    assert halves(laid(picture))[1] > 2 * float(found)
+    sums, cells = (x.sum((2, 3)) for x in made.blocks(planes(picture), *picture.shape[:2]))
+    if not known:
+        sums[:, -SIZES["slopes"] :] = 0
+    return float(made.strengths(sums, cells).expm1().reshape(2, 9, 33)[:, :3].max())
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
+def test_steps_of_blocks_are_no_lattice_where_brightness_slopes(share):
+    picture = stairs(share, np.random.default_rng(1))
+    assert slopes_known(picture, False) > 8 * slopes_known(picture, True)
+
+
+def test_a_lattice_beside_steps_is_found_unless_all_go_one_way():
+    rng = np.random.default_rng(1)
+    balanced, sky = stairs(0.6, rng), stairs(0.99, rng)
+    assert slopes_known(laid(balanced), True) > 8 * slopes_known(balanced, True)
+    assert slopes_known(laid(sky), True) < 100  # it cannot know there, and does not accuse
 
 
 @pytest.mark.parametrize("size", [(1, 1), (64, 64), (71, 200), (135, 1000)])

@@ -46,14 +46,18 @@ SIZES = {"places": FOLDED, "across": FOLDED, "down": FOLDED, "squares": PLANES,
 HELD, COUNTED = sum(SIZES.values()), 3
 LIMIT = 1.0
 """Residuals are clipped to this, grey levels: a mean that edges cannot move."""
-STEEP = 4.0
-"""Slopes are, too, grey levels from one cell to the next: no block leaves such steps."""
+STEEP = 0.25
+"""Slopes are, too, grey levels from one cell to the next: little but their sign is left. Steps do
+not grow with the slope (a steep one keeps its coefficients), and where a sky slopes one way, a line
+through them would say anything about where there is no slope (docs/LOG.md)."""
 FULL = 4096
 """Cells of a photo of 512 x 512 pixels, on which the linear layer is fitted; see `strengths`."""
 FLOOR = 4e-4
 """Least variance of a plane, squared grey levels: a flat picture has no lattice."""
-RIDGE = 1e-5
+ALIKE = 1e-4
 """Least variance of slopes: where all are alike, their steps cannot be told from a lattice."""
+RIDGE = 5e-3
+"""Added to it before anything is taken off: the few other cells of a sky do not speak for it."""
 
 
 class Periodic(nn.Module):
@@ -162,10 +166,17 @@ class Periodic(nn.Module):
         )
         slopes = (parts["slopes"].view(-1, 5, COLOURS) / number).repeat_interleave(3, 2)
         x, y, xx, yy, xy = (part[:, :, None] for part in slopes.unbind(1))
-        xx, yy, xy = xx - x * x + RIDGE, yy - y * y + RIDGE, xy - x * y
-        share = torch.stack([yy * x - xy * y, xx * y - xy * x]) / (xx * yy - xy * xy)
-        free = mean - share[0] * (across - x * mean) - share[1] * (down - y * mean)
-        more = 1 + share[0] * x + share[1] * y  # fewer cells are left by what slopes explain
+        xx, yy, xy = xx - x * x, yy - y * y, xy - x * y
+
+        def solved(least: float) -> tuple[Tensor, Tensor]:
+            a, b = xx + least, yy + least
+            det = a * b - xy * xy
+            return (b * x - xy * y) / det, (a * y - xy * x) / det
+
+        right, lower = solved(RIDGE)
+        free = mean - right * (across - x * mean) - lower * (down - y * mean)
+        right, lower = solved(ALIKE)
+        more = 1 + right * x + lower * y  # fewer cells are left by what slopes explain
         found, before = power(free, self.waves), power(mean, self.waves)
         noise = (parts["squares"][:, :, None] / number + FLOOR) / (number * PERIOD**2)
         strips = [

@@ -9,6 +9,7 @@ import numpy as np
 
 from damagenet.detect.nodes import Nodes
 from damagenet.detect.periodic import (
+    ALIKE,
     BLOCK,
     COLOURS,
     COUNTED,
@@ -195,13 +196,18 @@ def _line(nodes: Nodes, fitted: Periodic, sums: str, cells: str) -> str:
     moments = [f"{thrice}/{moment}" for moment in range(5)]
     nodes.split(thrice, moments, nodes.constant([COLOURS] * 5))
     x, y, xx, yy, xy = (shaped(moment, PLANES, 1) for moment in moments)
-    xx, yy = (nodes("Add", sub(m, mul(g, g)), number(RIDGE)) for m, g in ((xx, x), (yy, y)))
-    xy = sub(xy, mul(x, y))
-    det = sub(mul(xx, yy), mul(xy, xy))
-    right = nodes("Div", sub(mul(yy, x), mul(xy, y)), det)
-    lower = nodes("Div", sub(mul(xx, y), mul(xy, x)), det)
+    xx, yy, xy = sub(xx, mul(x, x)), sub(yy, mul(y, y)), sub(xy, mul(x, y))
+
+    def solved(least: float) -> tuple[str, str]:
+        a, b = (nodes("Add", variance, number(least)) for variance in (xx, yy))
+        det = sub(mul(a, b), mul(xy, xy))
+        first = nodes("Div", sub(mul(b, x), mul(xy, y)), det)
+        return first, nodes("Div", sub(mul(a, y), mul(xy, x)), det)
+
+    right, lower = solved(RIDGE)
     free = sub(mean, mul(right, sub(across, mul(x, mean))))
     free = sub(free, mul(lower, sub(down, mul(y, mean))))
+    right, lower = solved(ALIKE)
     more = nodes("Add", nodes("Add", mul(right, x), mul(lower, y)), number(1.0))
     found, before = (_power(nodes, places, fitted) for places in (free, mean))
     squares = nodes("Div", shaped(parts["squares"], PLANES, 1), count)
