@@ -208,29 +208,26 @@ def folded(residuals: Tensor, slopes: Tensor, waves: Tensor, high: int, wide: in
     side = BLOCK // PERIOD
     whole = F.pad(residuals, (0, wide * BLOCK - width, 0, high * BLOCK - height))
     grid = F.pad(slopes, (0, wide * side - width // PERIOD, 0, high * side - height // PERIOD))
-    shape = (batch, PLANES, high, side, PERIOD, wide, side, PERIOD)
-
-    def placed(strips: Tensor, order: tuple[int, ...]) -> Tensor:
-        return strips.permute(order).flatten(-2)
-
-    rows = placed(whole.view(shape).sum(6), (0, 1, 2, 5, 3, 4, 6))
-    columns = placed(whole.view(shape).sum(3), (0, 1, 2, 4, 5, 3, 6))
-    cells = whole.view(batch, COLOURS, 3, high * side, PERIOD, wide * side, PERIOD)
-    steep = grid.view(batch, 2, COLOURS, 1, high * side, 1, wide * side, 1)
-    sloped = [
-        placed((cells * slope).view(shape).sum(6).sum(3), (0, 1, 2, 4, 3, 5))
-        for slope in steep.unbind(1)
-    ]
+    # Cells as rows of a matrix: what is added up over them is one product each.
+    shape = (batch, COLOURS, 3, high, side, PERIOD, wide, side, PERIOD)
+    cells = whole.view(shape).permute(0, 1, 2, 3, 6, 4, 7, 5, 8).flatten(5, 6).flatten(6)
+    steep = grid.view(batch, 2, COLOURS, 1, high, side, wide, side)
+    steep = steep.permute(0, 2, 3, 4, 6, 1, 5, 7).flatten(6)
+    rows, columns = (strip.to(cells) @ cells for strip in strips())
+    parts = [
+        rows.sum(5), *(steep @ cells).unbind(5), (cells * cells).sum((5, 6))[..., None] / PERIOD**2,
+        power(rows, waves).sum(5), power(columns, waves).sum(5),
+    ]  # fmt: skip
     across, down = torch.split(grid, COLOURS, 1)
     moments = torch.cat([across, down, across**2, down**2, across * down], 1)
-    parts = [
-        rows.sum(4), *sloped,
-        (whole * whole).reshape(batch, PLANES, high, BLOCK, wide, BLOCK).sum((3, 5))[..., None]
-        / PERIOD**2,
-        power(rows, waves).sum(4), power(columns, waves).sum(4),
-    ]  # fmt: skip
-    laid = [part.permute(0, 1, 4, 2, 3).flatten(1, 2) for part in parts]
+    laid = [part.permute(0, 1, 2, 5, 3, 4).flatten(1, 3) for part in parts]
     return torch.cat([*laid, F.avg_pool2d(moments, side) * side**2], 1)
+
+
+def strips() -> Tensor:
+    """Which of a block's 64 cells lie in each of its rows, and in each column; `[2, 8, 64]`."""
+    one = torch.eye(BLOCK // PERIOD)
+    return torch.stack([one.repeat_interleave(len(one), 1), one.repeat(1, len(one))])
 
 
 def power(places: Tensor, waves: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from damagenet.detect.periodic import (
     COUNTED,
     FILLED,
     FLOOR,
+    FOLDED,
     FULL,
     HELD,
     NONE,
@@ -27,18 +28,19 @@ from damagenet.detect.periodic import (
     TINY,
     WAVES,
     Periodic,
+    strips,
 )
 
 
 def folded(nodes: Nodes, residuals: str, slopes: str, fitted: Periodic) -> str:
     """As `periodic.folded`, of the whole cells in a tile's core, with nothing where it ends."""
-    first, last, beyond, high = list[str](), list[str](), list[str](), list[str]()
+    begin, end, beyond, high = list[str](), list[str](), list[str](), list[str]()
     block, period, zero = (nodes.constant([value]) for value in (BLOCK, PERIOD, 0))
     for axis in ("height", "width"):
         left = nodes("Sub", nodes("Mul", f"{axis}/whole", period), f"{axis}/start")
         size = nodes("Max", nodes("Min", f"{axis}/core", left), zero)
-        first.append(f"{axis}/offset/near")
-        last.append(nodes("Add", first[-1], size))
+        begin.append(f"{axis}/offset/near")
+        end.append(nodes("Add", begin[-1], size))
         high.append(nodes.rounded_up(f"{axis}/core", block))
         beyond.append(nodes("Sub", nodes("Mul", high[-1], block), size))
 
@@ -46,52 +48,57 @@ def folded(nodes: Nodes, residuals: str, slopes: str, fitted: Periodic) -> str:
         inside = nodes("Slice", value, *nodes.joined(*ends[:2]), nodes.constant([2, 3]))
         return nodes("Pad", inside, nodes("Concat", nodes.constant([0] * 6), *ends[2], axis=0))
 
-    ends = [first, last, beyond]
+    ends = [begin, end, beyond]
     filled = cut(residuals, ends)
-    grid = cut(slopes, [[nodes("Div", end, period) for end in each] for each in ends])
-    planes, side, places = (
-        nodes.constant(size) for size in ([0, PLANES], [BLOCK // PERIOD], [PERIOD**2])
+    grid = cut(slopes, [[nodes("Div", place, period) for place in each] for each in ends])
+    side, places, colours = (
+        nodes.constant(size) for size in ([BLOCK // PERIOD], [PERIOD**2], [COLOURS])
     )
-    cells = [nodes("Mul", number, side) for number in high]
+    three, two, one = (nodes.constant([size]) for size in (3, 2, 1))
 
-    def shaped(value: str, *sizes: str) -> str:
-        return nodes("Reshape", value, nodes("Concat", *sizes, axis=0))
+    def turned(value: str, shape: list[str], order: list[int], *sizes: str) -> str:
+        apart = nodes("Reshape", value, nodes("Concat", *shape, axis=0))
+        moved = nodes("Transpose", apart, perm=order)
+        return nodes("Reshape", moved, nodes("Concat", zero, *sizes, axis=0))
 
-    def summed(value: str, axis: int) -> str:
-        return nodes("ReduceSum", value, nodes.constant([axis]), keepdims=0)
+    def laid(value: str, order: list[int], number: int) -> str:
+        last = nodes("Transpose", value, perm=order)
+        shape = nodes("Concat", nodes.constant([0, number]), *high, axis=0)
+        return nodes("Reshape", last, shape)
 
-    def laid(value: str, number: int) -> str:
-        last = nodes("Transpose", value, perm=[0, 1, 4, 2, 3])
-        return shaped(last, nodes.constant([0, PLANES * number]), *high)
+    def summed(value: str) -> str:
+        return nodes("ReduceSum", value, nodes.constant([5]), keepdims=0)
 
-    def strips(axis: int, order: list[int]) -> str:
-        turned = nodes("Transpose", summed(parts, axis), perm=order)
-        return shaped(turned, planes, *high, side, places)
-
-    apart = (planes, high[0], side, period, high[1], side, period)
-    parts = shaped(filled, *apart)
-    rows, columns = strips(6, [0, 1, 2, 5, 3, 4, 6]), strips(3, [0, 1, 2, 4, 5, 3, 6])
-    held = [laid(summed(rows, 4), PERIOD**2)]
-    each = shaped(filled, nodes.constant([0, COLOURS, 3]), cells[0], period, cells[1], period)
+    cells = turned(
+        filled, [zero, colours, three, high[0], side, period, high[1], side, period],
+        [0, 1, 2, 3, 6, 4, 7, 5, 8], colours, three, *high, places, places,
+    )  # fmt: skip
+    steep = turned(
+        grid, [zero, two, colours, high[0], side, high[1], side], [0, 2, 3, 5, 1, 4, 6],
+        colours, one, *high, two, places,
+    )  # fmt: skip
+    last = [0, 1, 2, 5, 3, 4]
+    rows, columns = (
+        nodes("MatMul", nodes.constant(strip.numpy(), np.float32), cells) for strip in strips()
+    )
+    squares = nodes("ReduceSumSquare", cells, nodes.constant([5, 6]), keepdims=0)
+    squares = nodes("Reshape", squares, nodes("Concat", nodes.constant([0, PLANES]), *high, axis=0))
     nodes.split(grid, [f"{grid}/across", f"{grid}/down"], nodes.constant([COLOURS] * 2))
     across, down = f"{grid}/across", f"{grid}/down"
-    one, colours = nodes.constant([1]), nodes.constant([0, COLOURS, 1])
-    for slope in (across, down):
-        steep = shaped(slope, colours, cells[0], one, cells[1], one)
-        sloped = shaped(nodes("Mul", each, steep), *apart)
-        turned = nodes("Transpose", summed(summed(sloped, 6), 3), perm=[0, 1, 2, 4, 3, 5])
-        held.append(laid(shaped(turned, planes, *high, places), PERIOD**2))
-    wide = nodes("Mul", high[1], block)
-    lines = summed(shaped(nodes("Mul", filled, filled), planes, high[0], block, wide), 3)
-    squares = summed(shaped(lines, planes, *high, block), 4)
-    held.append(nodes("Div", squares, nodes.constant(PERIOD**2, np.float32)))
-    held += [laid(summed(_power(nodes, part, fitted), 4), WAVES) for part in (rows, columns)]
     products = [nodes("Mul", *pair) for pair in ((across, across), (down, down), (across, down))]
     moments = nodes("Concat", across, down, *products, axis=1)
     number = BLOCK // PERIOD
     means = nodes("AveragePool", moments, kernel_shape=[number] * 2, strides=[number] * 2)
-    held.append(nodes("Mul", means, nodes.constant(number**2, np.float32)))
-    return nodes("Concat", *held, axis=1)
+    return nodes(
+        "Concat",
+        laid(summed(rows), last, FOLDED),
+        laid(nodes("MatMul", steep, cells), [0, 5, 1, 2, 6, 3, 4], 2 * FOLDED),
+        nodes("Div", squares, nodes.constant(PERIOD**2, np.float32)),
+        *(laid(summed(_power(nodes, part, fitted)), last, PLANES * WAVES)
+          for part in (rows, columns)),
+        nodes("Mul", means, nodes.constant(number**2, np.float32)),
+        axis=1,
+    )  # fmt: skip
 
 
 def evidence(nodes: Nodes, sums: str, fitted: Periodic) -> tuple[str, str]:
