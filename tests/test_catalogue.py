@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,7 @@ def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
 
 def test_what_is_no_catalogue_is_refused(tmp_path, built):
     whole = built[2].read_bytes()
-    other = whole.replace(b'"catalogue":"1 ', b'"catalogue":"0 ')
+    other = whole.replace(b'"catalogue":"2 ', b'"catalogue":"0 ')
     assert other != whole
     for number, data in enumerate((b"", b"{}", whole[:-30], whole[: len(whole) // 2], other)):
         path = tmp_path / f"{number}.safetensors"
@@ -149,3 +150,23 @@ def test_the_commands(shop, tmp_path, capsys):
         assert cli.main(["find", str(claim), option, str(out)]) == 0
         line = capsys.readouterr().out
         assert "rocket.jpg" in line and f'"finding": "{finding}"' in line
+
+
+def test_it_can_be_used_from_another_folder_and_says_when_its_pictures_are_gone(
+    tmp_path, shop, monkeypatch
+):
+    photos = tmp_path / "photos"
+    shutil.copytree(shop, photos)
+    monkeypatch.chdir(tmp_path)
+    out, claim = Path("kept/shop.safetensors"), sent(sample("coffee.png"), 80)
+    made, _ = catalogue.build(["photos"], out)
+    assert catalogue.load(out).paths == made.paths  # from here as they were given
+    seen = []
+    monkeypatch.setattr(catalogue, "describe", lambda image: seen.append(image))
+    assert catalogue.build(["photos"], tmp_path / out)[0].paths == made.paths and not seen
+    monkeypatch.chdir(tmp_path / "kept")
+    found = catalogue.find(claim, catalogue.load("shop.safetensors"))
+    assert found[0].path == str(Path("..", "photos", "coffee.jpg"))
+    shutil.rmtree(photos)
+    with pytest.raises(BadInput, match="no picture worth a look can be read"):
+        catalogue.find(claim, catalogue.load("shop.safetensors"))

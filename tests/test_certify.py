@@ -228,3 +228,19 @@ def test_the_figure_shows_both_rules_beside_the_promise():
     figure = plots.risk_coverage(risk_coverage(test), promises(draw(), test, CONFIG))
     labels = {text.get_text() for axis in figure.axes for text in axis.get_legend().get_texts()}
     assert any("naive" in label for label in labels) and any("certified" in t for t in labels)
+
+
+def test_a_small_channel_that_only_the_review_heeds_is_not_flagged_either():
+    rng = np.random.default_rng(0)
+    honest = pd.DataFrame({"score": np.r_[rng.uniform(0, 0.5, 400), rng.uniform(0.9, 0.95, 12)]})
+    honest["channel"] = ["camera"] * 400 + ["chat"] * 12
+    honest = honest.assign(label=0, cell="authentic_damaged", kind="real", logit=honest.score)
+    honest["product_id"] = honest["group_id"] = [f"p{i}" for i in range(412)]
+    honest["image"] = honest.product_id
+    config = settings(evaluate={"false_alarm_rate": 0.05, "review_rate": 0.2}).evaluate
+    found = choose_thresholds(honest, config)
+    assert found["threshold"] >= found["review_threshold"] > 0.9
+    for name, key in (("flag", "threshold"), ("review", "review_threshold")):
+        for line in found["certificate"][name]["table"]:
+            rows = one_per_photo(scopes(honest)[line["scope"]])
+            assert line["alarms"] == (rows.score.round(6) >= found[key]).sum()

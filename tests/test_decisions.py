@@ -1,3 +1,6 @@
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,3 +127,12 @@ def test_what_a_threshold_saves():
     assert money == {"work": 1500, "lost": 200, "lost_bound": 600, "net": 1300, "net_bound": 900}
     unknown = decisions.saved(chosen | {"risk": float("nan")}, 6, 30, 20)
     assert unknown["net"] == 900
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no lock there")
+def test_reviewers_who_write_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "d.csv"
+    names = [f"A-{i}" for i in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: decisions.record(path, row(name), "accept"), names))
+    assert set(decisions.read(path)) == set(names)

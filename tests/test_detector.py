@@ -411,3 +411,11 @@ def test_calls_on_many_sizes_do_not_grow_memory():
     for height, width in rng.integers(50, 100, (300, 2)):
         detector(noise[:height, :width])
     assert resident() - before < 5
+
+
+def test_pictures_that_the_model_enlarges_share_a_pass_as_if_they_were_large(detector, monkeypatch):
+    sizes, run = [], Detector._run
+    monkeypatch.setattr(Detector, "_run", lambda me, b: sizes.append(b.shape) or run(me, b))
+    monkeypatch.setattr("damagenet.claims.detector.LARGEST", 100_000)
+    detector.batch([grey(8, 8, 50)] * 60)
+    assert max(shape[0] for shape in sizes) == 100_000 // 64**2

@@ -49,20 +49,26 @@ def test_untouched_pictures_score_as_in_the_evaluation(scored, evaluated):
     assert (sent.logit != clean.logit[sent.index]).any()
 
 
-def test_numbers_follow_from_the_scores(rows, scored, measured):
-    decided = runs.read_json(measured / "metrics.json", "")
+def test_numbers_follow_from_the_scores(rows, scored):
     t = scored[scored.channel == "chat app"]
     assert rows.value["all", "chat app", "auc"] == pytest.approx(
         metrics.auc(t.label.to_numpy(), t.logit.to_numpy()), abs=1e-5
     )
-    flagged = certify.calibrated(t.logit.to_numpy(), decided["calibration"]) >= decided["threshold"]
+    assert {family for family, *_ in rows.index} <= {"all", *FAMILIES}
+    found = pd.DataFrame(grid.measure_grid(scored, 0.5, settings()), columns=grid.COLUMNS)
+    rows = found.set_index(["family", "channel", "metric"])
+    flagged = t.score >= 0.5
     balanced = (flagged[t.label == 1].mean() + (~flagged)[t.label == 0].mean()) / 2
     assert rows.value["all", "chat app", "balanced_accuracy"] == pytest.approx(balanced)
     drop = rows.loc["all", "chat app", "drop"]
     clean = rows.value["all", "clean", "balanced_accuracy"]
     assert drop.value == pytest.approx(100 * (clean - balanced), abs=1e-4)
     assert rows.value["all", "clean", "drop"] == 0
-    assert {family for family, *_ in rows.index} <= {"all", *FAMILIES}
+
+
+def test_what_is_never_flagged_has_nothing_to_lose(scored):
+    found = [row[2] for row in grid.measure_grid(scored, certify.NEVER, settings())]
+    assert "auc" in found and not {"drop", "balanced_accuracy"} & set(found)
 
 
 def test_figures_are_written(measured):

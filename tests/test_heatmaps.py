@@ -60,3 +60,12 @@ def test_overlay_keeps_calm_areas_and_colours_hot_ones():
     assert shown.dtype == np.uint8 and shown.shape == image.shape
     assert (shown[:, :20] == 100).all()
     assert (shown[:, 20:, 0] > shown[:, 20:, 1]).all()
+
+
+def test_bands_of_an_overlay_have_no_seams(monkeypatch):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (50, 30, 3), dtype=np.uint8)
+    heatmap = rng.random((50, 30), np.float32)
+    whole = overlay(image, heatmap)
+    monkeypatch.setattr("damagenet.claims.heatmaps.BAND", 7)
+    assert (overlay(image, heatmap) == whole).all()

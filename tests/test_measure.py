@@ -6,7 +6,7 @@ import pytest
 from conftest import FAMILIES, settings
 from sklearn.metrics import roc_auc_score
 
-from damagenet.detect import measure, metrics
+from damagenet.detect import certify, measure, metrics
 from damagenet.synth import dataset
 
 LEFT_OUT = {"family": ("b",), "kind": ("tear",), "channel": ("twice",), "source": ("shelf",)}
@@ -17,6 +17,8 @@ def world(n=240, seed=0):
     rng = np.random.default_rng(seed)
     cells = ("authentic_intact", "authentic_damaged", "doctored_damage", "doctored_other")
     t = pd.DataFrame({"cell": rng.choice(cells, n), "group_id": rng.integers(0, 60, n)})
+    t["product_id"] = [f"{group}-{rng.integers(0, 3)}" for group in t.group_id]
+    t["image"] = [f"{i}.jpg" for i in range(n)]
     t["label"] = t.cell.str.startswith("doctored").astype(int)
     t["kind"] = np.where(t.cell == "authentic_intact", "none", rng.choice(["real", "tear"], n))
     t["method"] = np.where(t.label == 1, rng.choice(["regenerate", "overlay"], n, p=[0.9, 0.1]), "")
@@ -109,11 +111,23 @@ def test_without_real_damage_the_rendered_one_is_named(t):
     ],
 )  # fmt: skip
 def test_spared_photos_come_with_exact_bounds(rows, t, name, wanted):
-    some = t[(t.label == 0) & wanted(t)]
+    some = certify.one_per_photo(t[(t.label == 0) & wanted(t)])  # others say the same again
     passed = int((some.score < 0.8).sum())
     row = rows.loc[f"authentic={name}", "tnr_at_threshold"]
     assert (row.value, row.n) == (passed / len(some), len(some))
     assert (row.low, row.high) == metrics.clopper_pearson(passed, len(some))
+
+
+def test_photos_of_few_groups_vary_all_the_same(t):
+    alike = t.assign(group_id=np.where(t.kind == "real", 0, t.group_id))
+    names = ["slice", "metric", "value", "low", "high", "n"]
+    settled = settings(evaluate={"resamples": 200})
+    found = pd.DataFrame(measure.measure(alike, 0.8, settled, LEFT_OUT), columns=names)
+    found = found.set_index(["slice", "metric"])
+    spared = found.loc["authentic=real_damage", "pixel_false_alarms"]
+    assert spared.low < spared.value < spared.high
+    row = found.loc["negatives=real_damage", "auc"]
+    assert row.low < row.value < row.high
 
 
 def test_what_training_never_saw_stands_apart(t):

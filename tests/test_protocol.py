@@ -34,6 +34,8 @@ def test_a_family_that_is_not_there_is_named(built):
         cells(asked(families=["taef2"]), built)
     with pytest.raises(BadInput, match=r"did you mean train\.width"):
         cells(asked(arms=["wide train.widht=24"]), built)
+    with pytest.raises(BadInput, match=r"build\.long_side=96: all arms share one dataset"):
+        cells(asked(arms=["small build.long_side=96"]), built)
 
 
 NEW = FAMILIES[1]  # the other one is all that the tiny training split holds

@@ -171,3 +171,19 @@ def test_the_command_takes_photos_or_a_table(words):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["review", *words, "--out", "r.html"])
     assert stopped.value.code == 2
+
+
+def test_long_names_and_a_full_memory_do_not_end_the_queue(inbox, model, monkeypatch):
+    long = ["\U00020000" * 90, "险" * 100, "x" * 300]
+    rows = done(inbox, model, *(f"{name},a.png,," for name in long), "A-2,b.png,,")
+    assert [row["error"] for row in rows] == [""] * 4
+    assert len({row["report"] for row in rows}) == 4
+    assert all((inbox / "out" / row["report"]).is_file() for row in rows)
+
+    def full(*_, claim_id, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(queue, "review", full)
+    (inbox / "out").rename(inbox / "before")
+    rows = done(inbox, model, "A-1,a.png,,", "A-2,b.png,,")
+    assert [row["error"] for row in rows] == ["MemoryError"] * 2

@@ -87,3 +87,9 @@ def test_earlier_claims_are_searched(tmp_path):
     (found,) = reuse.reused(sent(claim, 75), shelf)
     assert found.finding == "same_part" and found.path.endswith("cracked.png")
     assert reuse.reused(sample("brick.png"), shelf) == []
+
+
+def test_a_strip_too_thin_to_look_at_is_nothing_found(tmp_path):
+    strip = np.random.default_rng(0).integers(0, 256, (16, 2000, 3), dtype=np.uint8)
+    assert reuse.compare_parts(strip, strip, "before.png").finding in reuse.ORDER
+    assert reuse.compare_parts(strip[:, ::-1].copy(), strip).finding in reuse.ORDER

@@ -120,10 +120,10 @@ def find(args: argparse.Namespace) -> int:
         record: dict[str, object] = {"path": str(path)}
         try:
             claim = images.read(path)
+            found = find(claim, shelf) if args.catalogue else reused(claim, shelf)
         except BadInput as error:
             record["error"], failed = str(error), failed + 1
         else:
-            found = find(claim, shelf) if args.catalogue else reused(claim, shelf)
             told = [(m.path, vars(getattr(m, "comparison", m))) for m in found]
             record["found"] = [{"path": at} | {k: v[k] for k in ("finding", "strength")}
                                for at, v in told]  # fmt: skip

@@ -8,6 +8,7 @@ a few hundredths of a second, so there is no graph to build, to keep in step or 
 from __future__ import annotations
 
 import json
+import os
 import time
 import zlib
 from collections.abc import Iterable, Iterator
@@ -29,7 +30,7 @@ from damagenet.incoming import shown
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-FORMAT = 1
+FORMAT = 2
 SAVE_EVERY = 60.0
 """Seconds of work that an interruption may lose."""
 VOCABULARY = 65_536
@@ -56,7 +57,7 @@ class Catalogue:
     """Descriptions of n pictures, in the order of their paths.
 
     Attributes:
-        paths: Where the pictures lie, as found in the folders given.
+        paths: Where the pictures lie; the file keeps relative ones as seen from its own folder.
         stamps: Bytes and time of change of each file, int64 `[n, 2]`.
         bits: Perceptual hashes, uint8 `[n, 8]`.
         layouts: float16 `[n, LAYOUT]`.
@@ -136,21 +137,32 @@ class Catalogue:
 def find(claim: Array, catalogue: Catalogue, k: int = 5) -> list[Match]:
     """Pictures of a catalogue that show what a claim shows, the most telling first.
 
-    Only those that `compare` finds to be the same exposure or the same object; a candidate whose
-    file is gone or damaged is passed over. Nothing found means that the catalogue does not show
-    it, or shows it from another side.
+    Nothing found: the catalogue does not show it, or from another side. Raises as `looked_at`.
     """
     found = []
-    for number in catalogue.candidates(claim, k):
-        try:
-            comparison = compare(claim, images.read(catalogue.paths[number]))
-        except BadInput:
-            continue
+    for path, picture in looked_at(claim, catalogue, k):
+        comparison = compare(claim, picture)
         if comparison.finding in CONCLUSIVE:
-            found.append(Match(catalogue.paths[number], comparison))
+            found.append(Match(path, comparison))
     return sorted(
         found, key=lambda m: (CONCLUSIVE[m.comparison.finding], m.comparison.strength), reverse=True
     )
+
+
+def looked_at(claim: Array, catalogue: Catalogue, k: int) -> Iterator[tuple[str, Array]]:
+    """Paths and pictures of candidates that are still there, the best first.
+
+    Raises:
+        BadInput: All of them are: nothing was looked at, which is not the same as nothing found.
+    """
+    paths, gone = [catalogue.paths[number] for number in catalogue.candidates(claim, k)], []
+    for path in paths:
+        try:
+            yield path, images.read(path)
+        except BadInput as error:
+            gone.append(str(error))
+    if gone and len(gone) == len(paths):
+        raise BadInput(f"no picture worth a look can be read ({gone[0]}); catalogue them anew")
 
 
 def build(
@@ -174,9 +186,11 @@ def build(
     paths = [str(path) for path in images.files_in(places)]
     if not paths:
         raise BadInput("no pictures to catalogue; check the folders")
-    known = _rows(load(out)) if out.exists() else {}
+    old = _rows(load(out)) if out.exists() else {}
+    known = {os.path.abspath(path): row for path, row in old.items()}  # noqa: PTH100 - no links
     stamps = {path: _stamp(path) for path in paths}
-    rows = {p: known[p] for p in paths if p in known and known[p][0] == stamps[p]}
+    found = {path: known.get(os.path.abspath(path)) for path in paths}  # noqa: PTH100
+    rows = {path: row for path, row in found.items() if row and row[0] == stamps[path]}
     refused, saved = [], time.monotonic()
     todo = [path for path in paths if path not in rows]
     jobs = Parallel(n_jobs=workers, return_as="generator")(delayed(_described)(p) for p in todo)
@@ -237,7 +251,10 @@ def _joined(rows: dict[str, Row]) -> Catalogue:
 def _save(catalogue: Catalogue, out: Path) -> None:
     from safetensors.numpy import save
 
-    names = json.dumps(catalogue.paths).encode()
+    paths = (
+        p if Path(p).is_absolute() else os.path.relpath(p, out.parent) for p in catalogue.paths
+    )
+    names = json.dumps(list(paths)).encode()
     tensors = {"paths": np.frombuffer(names, np.uint8)}
     tensors |= {k: np.ascontiguousarray(getattr(catalogue, k)) for k in _SHAPES}
     images.write_bytes(out, save(tensors, {"catalogue": _version()}))
@@ -269,7 +286,8 @@ def load(path: str | Path) -> Catalogue:
             if made != _version():
                 raise BadInput(f"{name}: no catalogue of this version; build it anew elsewhere")
             arrays = {key: file.get_tensor(key) for key in (*_SHAPES, "paths")}
-        paths = tuple(json.loads(arrays.pop("paths").tobytes()))
+        stored = json.loads(arrays.pop("paths").tobytes())
+        paths = tuple(os.path.normpath(Path(path).parent / one) for one in stored)
     except (OSError, SafetensorError, ValueError) as error:
         hint = "make one with `damagenet catalogue`"
         raise BadInput(f"{name}: not a catalogue ({shown(error)[:200]}); {hint}") from None

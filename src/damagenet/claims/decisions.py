@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -54,18 +56,29 @@ def record(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+", buffering=0) as handle:
+            _lock(handle)
             handle.seek(0)
             data = handle.read()
             kept, first = data.rfind(b"\n") + 1, ",".join(FIELDS)
             start = data.removeprefix(codecs.BOM_UTF8)[: len(first)]
             if not first.encode().startswith(start) or (kept and len(start) < len(first)):
                 raise BadInput(f"{path}: is no table of decisions; name another file")
-            handle.truncate(kept)
+            if kept < len(data):
+                handle.truncate(kept)
             head = "" if kept else first + "\r\n"
             handle.write((head + line.getvalue()).encode("utf-8", "replace"))
             os.fsync(handle.fileno())
     except OSError as error:
         raise BadInput(f"{path}: the decision was not kept ({error.strerror})") from None
+
+
+def _lock(handle: IO[bytes]) -> None:
+    """Wait until no other reviewer is writing, where the system and the disk can tell."""
+    if sys.platform != "win32":
+        import fcntl
+
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def read(path: str | Path) -> dict[str, dict[str, str]]:

@@ -134,7 +134,8 @@ class Detector:
         for i, picture in enumerate(pictures):
             groups[picture.shape].append(i)
         for (height, width, _), members in groups.items():
-            step = max(1, LARGEST // max(1, height * width))
+            # The model pads the smaller ones, so many of them take no more memory than a large one.
+            step = max(1, LARGEST // (max(height, SMALLEST) * max(width, SMALLEST)))
             for start in range(0, len(members), step):
                 part = members[start : start + step]
                 scores, heatmaps = self._run(np.stack([pictures[i] for i in part]))

@@ -74,8 +74,20 @@ def _region(labels: NDArray[np.int32], part: int, box: NDArray[np.int32], total:
     return Region(x, y, width, height, area, score, tuple(points))
 
 
+BAND = 256
+"""Rows that are coloured at once."""
+
+
 def overlay(image: Array, heatmap: Map) -> Array:
     """Lay a heatmap `[h, w]` in [0, 1] over a picture `[h, w, 3]`: grey where calm, else warm."""
+    result = np.empty_like(image)
+    for start in range(0, len(image), BAND):  # a photo of 24 megapixels would take 3 GB at once
+        rows = slice(start, start + BAND)
+        result[rows] = _laid(image[rows], heatmap[rows])
+    return result
+
+
+def _laid(image: Array, heatmap: Map) -> Array:
     stops = np.array([[255, 236, 140], [247, 148, 29], [190, 16, 60]], np.float32)
     at = np.clip((heatmap - 0.2) / 0.8, 0, 1)
     colour = np.stack([np.interp(at, [0, 0.45, 1], stops[:, c]) for c in range(3)], axis=-1)

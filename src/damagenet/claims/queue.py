@@ -40,8 +40,8 @@ SUMMARY = (
     "error",
 )
 """Columns of `summary.csv`; signals show their finding."""
-LONGEST = 80
-"""Characters of a claim id that a file name takes over."""
+LONGEST = 150
+"""Bytes (UTF-8) of a claim id that a file name takes over; file systems allow 255 with the rest."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ def review_all(
             try:
                 report = out / f"{_file_name(claim.claim_id, names)}.html"
                 found = _reviewed(claim, hashes, holders, detector, report, language)
-            except BadInput as error:
-                rows.append(_row(claim, error=str(error)))
+            except (BadInput, OSError, MemoryError) as error:  # the other claims go on
+                rows.append(_row(claim, error=str(error) or type(error).__name__))
             else:
                 rows.append(_row(claim, found, report.name))
     finally:
@@ -206,7 +206,8 @@ def _hash(path: Path) -> str:
 
 def _file_name(claim_id: str, taken: set[str]) -> str:
     """A file name for a claim, its own on every file system; adds it to `taken`."""
-    name = re.sub(r"[^\w.-]", "_", claim_id)[:LONGEST].lstrip(".")
+    plain = re.sub(r"[^\w.-]", "_", claim_id).encode()
+    name = plain[:LONGEST].decode(errors="ignore").lstrip(".")
     if name != claim_id or name.casefold() in taken or name.casefold() == "summary":
         name += "-" + hashlib.sha256(claim_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     taken.add(name.casefold())

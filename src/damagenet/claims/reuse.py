@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from damagenet import BadInput, images
 from damagenet.claims.align import (
     EVERY,
     Array,
@@ -28,7 +27,7 @@ from damagenet.claims.align import (
     shrunk,
     warped,
 )
-from damagenet.claims.catalogue import Catalogue
+from damagenet.claims.catalogue import Catalogue, looked_at
 from damagenet.claims.compare import compare
 
 MIN_POINTS = 6
@@ -77,16 +76,15 @@ def reused(claim: Array, catalogue: Catalogue, k: int = 10) -> list[Reuse]:
 
     Args:
         claim: uint8 `[h, w, 3]`.
-        catalogue: Of earlier claims; a photo whose file is gone or damaged is passed over.
+        catalogue: Of earlier claims.
         k: Candidates that are looked at, each for about half a second.
+
+    Raises:
+        BadInput: As `catalogue.looked_at`.
     """
-    found = []
-    for number in catalogue.candidates(claim, k):
-        path = catalogue.paths[number]
-        try:
-            found.append(compare_parts(claim, images.read(path), path))
-        except BadInput:
-            continue
+    found = [
+        compare_parts(claim, picture, path) for path, picture in looked_at(claim, catalogue, k)
+    ]
     found = [f for f in found if f.finding != "none"]
     return sorted(found, key=lambda f: (ORDER.index(f.finding), -f.strength, f.path))
 
@@ -123,7 +121,7 @@ def _piece(
         return Reuse(path, "none", mirrored=mirrored)
     matrix, points = placed
     count = len(np.unique(np.rint(points), axis=0))
-    if count < MIN_POINTS:
+    if count < MIN_POINTS or min(ours.shape[:2]) <= EVERY:  # a strip has no place to look at
         return Reuse(path, "none", inliers=count, mirrored=mirrored)
     hull = _hull(points, ours.shape[:2])
     moved, covered = warped(theirs, matrix, ours.shape[:2])

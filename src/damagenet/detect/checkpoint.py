@@ -37,11 +37,11 @@ class Progress:
     finished: bool = False
 
 
-def identity(config: Config, dataset: str) -> str:
-    """Hash of all that a run's weights depend on; `dataset` is the hash of the manifest."""
+def identity(config: Config, *datasets: str) -> str:
+    """Hash of all that a run's weights depend on, with the hashes of its datasets' manifests."""
     same = to_dict(replace(config.train, workers=0, save_every=1))
     del same["tensorboard"]  # which runs made before did not know
-    return digest(same, config.seed, dataset)
+    return digest(same, config.seed, *datasets)
 
 
 def read(run: Path, identity: str) -> Progress:

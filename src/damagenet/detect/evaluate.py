@@ -79,6 +79,7 @@ def evaluate(run: Path, folder: Path | None = None, config: Config | None = None
         "metrics": table,
         "config": to_dict(config),
         "trained": {key: facts[key] for key in ("step", "val", "seed", "commit")},
+        "lattice_dataset": facts.get("lattice_dataset"),
         "evaluated": {"commit": runs.commit(), "code_sha256": runs.code_sha256()},
         "dataset_sha256": card["manifest_sha256"],
         "threads": config.train.threads,
@@ -145,7 +146,7 @@ def predict(
     device: torch.device,
     keep: str,
     offset: float,
-) -> tuple[pd.DataFrame, dict[str, NDArray[np.float32]]]:
+) -> tuple[pd.DataFrame, dict[str, NDArray[np.float16]]]:
     """Logits and pixel counts of whole pictures; heatmaps (halved, for figures) of one split."""
     lines, heatmaps = [], {}
     for row in tqdm(manifest.to_dict("records"), desc="evaluate", unit="picture"):
@@ -156,7 +157,7 @@ def predict(
         tp, fp, fn = metrics.pixel_counts(heat >= 0.5, mask)
         lines.append({"logit": logit, "tp": tp, "fp": fp, "fn": fn})
         if row["split"] == keep:
-            heatmaps[row["image"]] = heat[::2, ::2].astype(np.float16).astype(np.float32)
+            heatmaps[row["image"]] = heat[::2, ::2].astype(np.float16)
     return pd.DataFrame(lines), heatmaps
 
 
@@ -185,7 +186,7 @@ def _titled(
     heatmaps: dict[str, Any], parts: Sequence[tuple[str, pd.DataFrame]]
 ) -> list[dict[Any, Any]]:
     return [
-        row | {"title": title, "heatmap": heatmaps[row["image"]]}
+        row | {"title": title, "heatmap": heatmaps[row["image"]].astype(np.float32)}
         for title, rows in parts
         for row in rows.to_dict("records")
     ]

@@ -180,10 +180,10 @@ def measure_grid(
         values = {
             "auc": bootstrap.auc(pair),
             "tpr_at_5": bootstrap.tpr_at(pair, 0.05),
-            "balanced_accuracy": balanced,
-            "drop": 100 * (clean - balanced),
             "pixel_f1_exchange": bootstrap.mean(metrics.f1(*counts), weight[:, pasted]),
         }
+        if threshold <= 1:  # what is never flagged cannot get worse
+            values |= {"balanced_accuracy": balanced, "drop": 100 * (clean - balanced)}
         for metric, value in values.items():
             yield "all", str(name), metric, *bootstrap.interval(value), len(t)
         for family in sorted(set(first.family[labels == 1])):

@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from damagenet import BadInput, runs
 from damagenet.detect import delivery
 from damagenet.detect.pairs import traceless
-from damagenet.detect.periodic import PERIOD, Periodic, pooled
+from damagenet.detect.periodic import NONE, PERIOD, Periodic, pooled
 from damagenet.images import Array
 from damagenet.synth import channel, dataset
 from damagenet.synth.scaling import KERNELS
@@ -86,9 +86,33 @@ def fit(lattice: Periodic, folder: Path, seed: int, holdout_family: str = "") ->
     unit = max(float(spread.std()), 1e-6)
     lattice.weight.div_(unit)
     lattice.bias.sub_(float(np.quantile(spread, BEGINS))).div_(unit)
-    near = [values(lattice, picture)[1] for picture in plain]
+    near = [value for picture in plain if (value := values(lattice, picture)[1]) > NONE / 2]
+    if not near:
+        raise BadInput(f"{folder}: no authentic validation photo is large enough for a window of "
+                       "the lattice; build with a larger build.long_side")  # fmt: skip
     lattice.near.fill_(float(np.quantile(near, NEAR_BEGINS)))
     lattice.gain.fill_(GAIN)
+
+
+def check(lattice: Path, folder: Path) -> str:
+    """Whether a dataset for the fit goes with the one a network is trained and measured on.
+
+    Returns:
+        The hash of its manifest.
+
+    Raises:
+        BadInput: No dataset, or it has a photo in training or validation that the other keeps for
+            another split: built from other photos, shares or another seed.
+    """
+    mine, theirs = (dataset.read_manifest(place, ("product_id", "split")).drop_duplicates()
+                    for place in (lattice, folder))  # fmt: skip
+    both = mine[mine.split != "test"].merge(theirs, on="product_id", suffixes=("", "_there"))
+    if (wrong := both[both.split != both.split_there]).size:
+        first = wrong.iloc[0]
+        raise BadInput(f"{lattice}: {len(wrong)} photos are in another split than in {folder}, "
+                       f"such as {first.product_id} ({first.split}, there {first.split_there}); "
+                       "build both with the same photos, seed and shares")  # fmt: skip
+    return str(dataset.read_card(lattice)["manifest_sha256"])
 
 
 def _whole_frames(folder: Path) -> list[dict[Any, Any]]:

@@ -1,8 +1,10 @@
 """The numbers of a scored test split, slice by slice, each with its interval.
 
 A row is (slice, metric, value, low, high, n). Intervals are 95 % bootstrap intervals over product
-groups; those of `tnr_at_threshold` are Clopper-Pearson bounds over pictures. A slice of doctored
-pictures keeps all authentic ones, so that slices can be compared.
+groups, or over photos where one class of a slice has fewer than `FEW` groups: drawn from those, it
+would seem not to vary. `tnr_at_threshold` is measured on one picture of each photo, as its
+Clopper-Pearson bounds are for independent ones. A slice of doctored pictures keeps all authentic
+ones, so that slices can be compared.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from tqdm.auto import tqdm
 
 from damagenet import runs
 from damagenet.config import Config
-from damagenet.detect import bootstrap, metrics
+from damagenet.detect import bootstrap, certify, metrics
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.floating[Any]]
@@ -27,6 +29,7 @@ Row = tuple[str, str, float, float, float, int]
 Unseen = Mapping[str, tuple[str, ...]]
 """What training never saw: names by manifest column (family, kind, channel, source)."""
 
+FEW = 5
 SPARED = 0.95
 """Share of really damaged photos that must pass where families are compared."""
 AREAS = (0, 0.01, 0.05, 0.2, 0.999, 1.01)
@@ -136,19 +139,28 @@ def honest(t: pd.DataFrame, left_out: Unseen) -> Iterator[tuple[str, Bools]]:
 def measure(t: pd.DataFrame, threshold: float, config: Config, left_out: Unseen) -> Iterator[Row]:
     """All rows of a scored split; `t` as `evaluate.predict` gives it, with `score`."""
     rng = runs.rng_for(config.seed, "bootstrap")
-    weight = bootstrap.weights(t.group_id.to_numpy(), rng, config.evaluate.resamples)
+    by_group, by_photo = (
+        bootstrap.weights(t[unit].to_numpy(), rng, config.evaluate.resamples)
+        for unit in ("group_id", "product_id")
+    )
+
+    def weight(some: Bools) -> Floats:
+        few = t[some].groupby("label").group_id.nunique().min() < FEW
+        return by_photo if few else by_group
+
     for name, some in tqdm(list(slices(t, left_out)), desc="measure", unit="slice", leave=False):
         whole = name == "all" or name.startswith(("channel=", "unseen=channel", "unseen=source"))
-        for metric, values in figures(t[some], weight[:, some], threshold, whole).items():
+        for metric, values in figures(t[some], weight(some)[:, some], threshold, whole).items():
             yield name, metric, *bootstrap.interval(values), int(some.sum())
-    for name, metric, values, n in families(t, weight):
+    for name, metric, values, n in families(t, weight(damaged(t)[1])):
         yield name, metric, *bootstrap.interval(values), n
     lit = metrics.lit_share(*(t[name].to_numpy() for name in ("fp", "width", "height")))
     for name, some in honest(t, left_out):
-        passed, n = int((t.score[some] < threshold).sum()), int(some.sum())
+        photos = certify.one_per_photo(t[some])
+        passed, n = int((photos.score < threshold).sum()), len(photos)
         yield name, "tnr_at_threshold", passed / n, *metrics.clopper_pearson(passed, n), n
-        share = bootstrap.mean(lit[some], weight[:, some])
-        yield name, "pixel_false_alarms", *bootstrap.interval(share), n
+        share = bootstrap.mean(lit[some], weight(some)[:, some])
+        yield name, "pixel_false_alarms", *bootstrap.interval(share), int(some.sum())
 
 
 def figures(t: pd.DataFrame, weight: Floats, threshold: float, whole: bool) -> dict[str, Floats]:

@@ -240,6 +240,7 @@ def device_for(name: str) -> torch.device:
             "train.device=cuda but torch finds no GPU; use train.device=auto or cpu, or get one: "
             + host.GPU[host.name()]
         )
+    torch.backends.cudnn.allow_tf32 = False  # full precision where it is asked for
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

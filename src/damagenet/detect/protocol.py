@@ -47,6 +47,8 @@ HEADLINE = {
     "brier": "Brier score",
 }
 """Numbers of a cell, in the order of the report."""
+ARMS = ("train.", "evaluate.")
+"""What an arm may change."""
 SMALL_IS_GOOD = ("exchange_gap", "damage_bias_gap", "drop_chat", "ece_worst_channel", "brier")
 TARGETS = {
     "auc_mean": ("auc", "mean"),
@@ -112,6 +114,11 @@ def cells(config: Config, folder: Path) -> list[Cell]:
     for seed in config.protocol.seeds:
         for arm in config.protocol.arms:
             name, *changes = arm.split() or [""]
+            if others := [change for change in changes if not change.startswith(ARMS)]:
+                raise BadInput(
+                    f"protocol.arms: {others[0]}: all arms share one dataset and protocol; an arm "
+                    "may change train.KEY and evaluate.KEY"
+                )
             changed = override(config, changes)
             for family in families:
                 stem = "-".join(filter(None, (name, f"seed{seed}", family)))
@@ -179,7 +186,7 @@ def numbers(cell: Cell) -> dict[str, float] | None:
             if row["family"] == "all"
         }
         result["pixel_f1_exchange_jpeg80"] = sent["JPEG 80", "pixel_f1_exchange"]
-        result["drop_chat"] = sent["chat app", "drop"]
+        result["drop_chat"] = sent.get(("chat app", "drop"))
     if "baselines" in done:
         for row in _read(cell, "baselines")["rows"]:
             if (row["metric"], row["slice"]) == ("margin", "unseen family"):

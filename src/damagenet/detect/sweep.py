@@ -174,7 +174,11 @@ def measured(config: Config, manifest: str) -> bool:
     try:
         made = runs.read_json(config.run_dir / "metrics.json", "")
         was: Config = from_dict(Config, made["config"], "metrics.json")
-        same = identity(was, made["dataset_sha256"]) == identity(config, manifest)
+        now, then = [manifest], [made["dataset_sha256"]]
+        if config.train.lattice:
+            now.append(dataset.read_card(Path(config.train.lattice))["manifest_sha256"])
+            then.append(made["lattice_dataset"])
+        same = identity(was, *then) == identity(config, *now)
     except (BadInput, KeyError, TypeError, AttributeError):
         return False  # then they are made again
     return same and was.evaluate == config.evaluate

@@ -56,10 +56,10 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
     if resume and not (resume / checkpoint.NAME).is_file():
         raise BadInput(f"{resume}: nothing to resume there; name a folder below runs/")
     settings = config.train
-    if settings.lattice:
-        dataset.read_card(Path(settings.lattice))  # not after an hour
+    hashes = [card["manifest_sha256"]]
+    hashes += [lattice.check(Path(settings.lattice), folder)] if settings.lattice else []
     device, rank, ranks = processes.join(settings)
-    now = checkpoint.read(run, checkpoint.identity(config, card["manifest_sha256"]))
+    now = checkpoint.read(run, checkpoint.identity(config, *hashes))
     if now.finished:
         return finish(config, run, now, rank, ranks)
 
@@ -100,6 +100,9 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
 
     val_columns = ("image", "mask", "label", "split", "family")
     val_rows = pd.concat(kept(val_columns, "val")).to_dict("records")
+    if len({row["label"] for row in val_rows}) < 2:
+        raise BadInput(f"{folder}: without {settings.holdout_family} validation has no doctored "
+                       "picture left; build with more families or products")  # fmt: skip
     pieces = kept(pairs.COLUMNS, "train")
     items = Twins(folder, pieces, settings, config.seed, settings.steps * settings.pairs)
     batches = processes.batches_of(
