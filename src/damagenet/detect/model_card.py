@@ -43,7 +43,8 @@ LIMITS = """\
   or a product unlike all of them has an unknown false-alarm rate.
 - The channel of a photo is not known when it is scored, so one threshold serves all channels.
 - Training, the choice of the checkpoint and the threshold all used this project's own data; the
-  validation split chose checkpoint and calibration, too, which flatters it a little.
+  validation split chose checkpoint, calibration and where the lattice begins to count, too, which
+  flatters it a little.
 - Small edits, hard compression and generators unlike those of training are missed; see the tables.
 - Strong phone processing (denoising, beauty filters, upscaling) can look like an edit.
 - Below 64 pixels and above 2 megapixels (scored in tiles) no rate was measured: never a flag there.
