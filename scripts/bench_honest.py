@@ -2,8 +2,8 @@
 
     python scripts/bench_honest.py DATASET [--model FILE]
 
-Photos of products that the dataset's training never saw, at most 14 a source, at 640 pixels,
-damaged goods among them, sent in many ways that doctor nothing. Prints the median and the upper
+Photos of products of the dataset's test split, at most 28 a source, at 640 pixels, damaged goods
+among them, sent in many ways that doctor nothing. Prints the median and the upper
 tenth of scores, and the share of photos from the thresholds of a review and of a flag on. No way of
 sending should stand out: whoever uses it would be accused more often than others. Needs the extra
 `heif`.

@@ -2,9 +2,9 @@
 
     python scripts/bench_plain.py DATASET [--model FILE] [--families taef2] [--holdout taef2]
 
-Photos of products that the dataset's training never saw, at most 14 a source, shrunk to 640 pixels,
-sent whole or with an ellipse of a sixth to two fifths pasted back, saved as JPEG of quality 95, 85
-and 75; nothing is aligned and no camera modelled. Prints the AUC of the model's scores, against all
+Photos of products of the dataset's test split, at most 28 a source, shrunk to 640 pixels, sent
+whole or with an ellipse of a sixth to two fifths pasted back, saved as JPEG of quality 95, 85 and
+75; nothing is aligned and no camera modelled. Prints the AUC of the model's scores, against all
 photos and against really damaged ones, and that of heatmaps within pictures with an ellipse.
 `--holdout` also fits the lattice of `configs/raw.yaml` anew without that family and prints what it
 alone tells apart.
@@ -29,7 +29,7 @@ from damagenet.detect import lattice, metrics
 from damagenet.detect.periodic import BLOCK, Periodic, pooled
 from damagenet.synth import dataset, products, regenerate
 
-SIDE, QUALITIES, A_SOURCE = 640, (95, 85, 75), 14
+SIDE, QUALITIES, A_SOURCE = 640, (95, 85, 75), 28
 
 
 def saved(picture: np.ndarray, quality: int = 90, kind: str = "JPEG") -> bytes:
@@ -41,7 +41,7 @@ def saved(picture: np.ndarray, quality: int = 90, kind: str = "JPEG") -> bytes:
 def photos(folder: Path) -> Iterator[tuple[Any, np.ndarray]]:
     """Rows of the products table and the photos, cut to whole cells of 8 x 8 pixels."""
     manifest = dataset.read_manifest(folder)
-    unseen = set(manifest.product_id[manifest.split != "train"])
+    unseen = set(manifest.product_id[manifest.split == "test"])
     table = products.load(folder / "products.parquet")
     table = table[table.product_id.isin(unseen)].sort_values("product_id")
     for photo in tqdm(list(table.groupby("source").head(A_SOURCE).itertuples()), unit="photo"):
