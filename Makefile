@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup ## products to review.html on the project's own photos, about 8 minutes
 	DAMAGENET_DATA= $(DAMAGENET) products --out $(DEMO)/products.parquet
-	$(DAMAGENET) build configs/demo.yaml --workers 2
+	$(DAMAGENET) build configs/demo.yaml products.table=$(DEMO)/products.parquet --workers 2
 	$(DAMAGENET) audit $(DEMO)/dataset
 	$(DAMAGENET) train configs/demo.yaml
 	$(DAMAGENET) evaluate $(DEMO)

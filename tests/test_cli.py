@@ -1,4 +1,5 @@
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -92,8 +93,11 @@ BAD_INPUT = {
     "train {small} train.steps=many": "train.steps must be int",
     "train {small} --data {tmp}/gone": "no such dataset; make it with",
     "train {tmp}/gone.yaml": "no such config file",
-    "products {tmp}/gone --out {tmp}/p": "no such folder",
-    "products {tmp}/empty --out {tmp}/p": "zero products",
+    "products {tmp}/gone --out {tmp}/p.parquet": "no such folder",
+    "products {tmp}/empty --out {tmp}/p.parquet": "zero products",
+    "products {tmp} --out {small}": "name the table such as products.parquet",
+    "train {small} train.threads=0": "train.threads must be at least 1",
+    "train {small} train.augment=5": "train.augment must be in [0, 1]",
     "audit {tmp}/gone": "no such dataset; make it with",
     "audit {tmp}/gone --folds 1": "audit.folds must be at least 2",
     "evaluate {tmp}/empty": "not a run folder; train first",
@@ -114,6 +118,8 @@ BAD_INPUT = {
     "inspect {tmp}/gone.onnx": "no such model file",
     "inspect {small}": "not a model that can be opened",
     "review {tmp}/gone.jpg --model {model} --out {tmp}/r.html": "no such file",
+    "review {tmp}/gone.jpg --model {model} --out {tmp}/claim.png": "name the report's HTML file",
+    "find {tmp}/empty --catalogue {small}": "not a catalogue",
 }
 
 
@@ -251,3 +257,39 @@ def test_the_module_and_the_command_are_the_same():
         pytest.skip("the package is not installed")
     found = subprocess.run([script, "--version"], capture_output=True, text=True)
     assert found.stdout == command("--version").stdout
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path, small, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device", str(tmp_path / "x"))
+
+    monkeypatch.setattr(images, "write_bytes", full)
+    assert cli.main(["products", "data/samples", "--out", str(tmp_path / "p.parquet")]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        said.startswith(f"damagenet products: {tmp_path / 'x'}: No space left") and "room" in said
+    )
+
+
+def test_a_listing_that_is_mistyped_is_an_error_beside_the_report(tmp_path, exported, capsys):
+    photo, report = next((ROOT / "data" / "samples").rglob("*.jpg")), tmp_path / "r.html"
+    model = ["--model", str(exported / "detector.onnx"), "--out", str(report)]
+    assert cli.main(["review", str(photo), *model]) == 0
+    assert cli.main(["review", str(photo), "--listing", str(tmp_path / "typo.jpg"), *model]) == 1
+    assert "typo.jpg: no such file" in capsys.readouterr().err and report.is_file()
+    assert cli.main(["review", str(photo), str(tmp_path / "typo*.jpg"), *model]) == 1
+    assert "typo*.jpg: no such file" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["review", "--listing", str(photo), *model])
+    assert stopped.value.code == 2
+
+
+def test_json_is_utf8_whatever_the_system_prefers(tmp_path, exported):
+    photo = tmp_path / "emoji 😂 ü.jpg"
+    shutil.copy(next((ROOT / "data" / "samples").rglob("*.jpg")), photo)
+    line = [sys.executable, "-m", "damagenet", "predict", str(photo), "--model",
+            str(exported / "detector.onnx")]  # fmt: skip
+    done = subprocess.run(
+        line, capture_output=True, check=True, env=os.environ | {"PYTHONIOENCODING": "cp1252"}
+    )
+    assert json.loads(done.stdout.decode("utf-8"))["path"] == str(photo)

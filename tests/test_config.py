@@ -180,3 +180,10 @@ def test_configs_cannot_be_changed_by_accident():
 
 def test_the_check_accepts_what_it_documents():
     config.check(Config())
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("build:\n  variants: 1\nseed: 1\nbuild:\n  long_side: 200\n")
+    with pytest.raises(BadInput, match=r"c\.yaml: not valid YAML: build stands twice"):
+        config.load(path)

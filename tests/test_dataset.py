@@ -1,6 +1,7 @@
 import inspect
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -300,3 +301,39 @@ def test_variants_multiply_the_pictures_and_differ(table, tmp_path):
     assert rows.groupby("product_id").recipe.nunique().eq(
         rows.groupby("product_id").size()).all()  # fmt: skip
     assert rows.groupby("product_id").channel.nunique().eq(2).all()
+
+
+def test_a_refused_build_leaves_the_finished_one_alone(tmp_path, sample_photos):
+    out, folder = tmp_path / "dataset", tmp_path / "shop"
+    folder.mkdir()
+    for path in sample_photos[:4]:
+        shutil.copy(path, folder)
+    asked = settings(products={"table": "", "folders": [str(folder)]})
+    out.mkdir()
+    (out / "dataset.json").write_text(json.dumps({"format": dataset.FORMAT, "identity": "other"}))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(BadInput, match="holds a dataset of another config"):
+        build(asked, out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_photo_that_is_gone_stops_the_build_until_it_is_back(table, tmp_path):
+    path, found = subset(table, tmp_path, 4)
+    moved = tmp_path / "moved.jpg"
+    moved.write_bytes(Path(found.path.iloc[0]).read_bytes())
+    found.loc[found.index[0], "path"] = str(moved)
+    found.to_parquet(path)
+    away = moved.rename(tmp_path / "away.jpg")
+    with pytest.raises(BadInput, match=r"moved\.jpg: no such photo any more; put it back"):
+        build(settings(products={"table": str(path)}), tmp_path / "dataset")
+    away.rename(moved)
+    out = build(settings(products={"table": str(path)}), tmp_path / "dataset")
+    assert dataset.read_card(out)["skipped"] == []
+
+
+def test_a_model_that_is_not_there_is_told_before_anything_is_built(table, tmp_path):
+    pytest.importorskip("diffusers")
+    asked = settings(products={"table": str(table)}, build={"inpaint": [str(tmp_path / "gone")]})
+    with pytest.raises(BadInput, match="gone: no such folder"):
+        build(asked, tmp_path / "dataset")
+    assert not (tmp_path / "dataset").exists()

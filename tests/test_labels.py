@@ -354,3 +354,17 @@ def test_label_refuses_what_it_cannot_label():
     for data in (b"", b"GIF89a", encoded()[:40], encoded("PNG")[:60]):
         with pytest.raises(BadInput):
             label_bytes(data)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_xmp_in_a_gif_is_read(frames):
+    pictures = [Image.new("RGB", (60, 40), (9 * i, 80, 120)).quantize(16) for i in range(frames)]
+    buffer = io.BytesIO()
+    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], comment=b"a cup")
+    data = buffer.getvalue()
+    label = packet(f"<TC260:AIGC>{json.dumps(FULL)}</TC260:AIGC>")
+    trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\x00"
+    block = b"\x21\xff\x0bXMP DataXMP" + label + trailer
+    assert data.endswith(b";") and only(data[:-1] + block + b";").standard == "TC260 AIGC"
+    for stop in range(0, len(data), 7):
+        read_labels(data[:stop])

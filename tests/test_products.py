@@ -1,5 +1,6 @@
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -288,3 +289,15 @@ def test_the_mask_of_real_damage_is_found_beside_the_photo_or_its_folder(tmp_pat
     images.write(tmp_path / "b/masks/2.png", mask[:-1])
     with pytest.raises(BadInput, match=r"2\.png: not of the size of .*2\.jpg"):
         products.damage_mask(tmp_path / "b/tile/2.jpg")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_a_name_that_is_not_utf8_is_refused_and_the_rest_goes_on(tmp_path, sample_photos):
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    data = Path(sample_photos[0]).read_bytes()
+    (folder / "good\u202fone.jpg").write_bytes(data)
+    Path(os.fsdecode(os.fsencode(folder) + b"/x\xe9.jpg")).write_bytes(data)
+    table, refused = products.register([folder])
+    assert len(table) == 1 and "not UTF-8" in refused[0].reason
+    products.save(table, refused, tmp_path / "products.parquet")

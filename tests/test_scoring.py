@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT, encoded, photo
 from toy_model import write_model
 
-from damagenet import cli, images
+from damagenet import BadInput, cli, images
 from damagenet.claims import Detector, predict, scoring
 
 
@@ -180,3 +180,19 @@ def test_commands_in_the_guide_parse():
     assert len(lines) >= 4
     for line in lines:
         assert cli.parser().parse_args(shlex.split(line, comments=True)).photos, line
+
+
+def test_heatmaps_never_replace_photos_and_a_full_disk_ends_the_run(
+    detector, tmp_path, monkeypatch
+):
+    path = tmp_path / "claim.png"
+    path.write_bytes(encoded(photo(70, 90), "PNG"))
+    with pytest.raises(BadInput, match="holds photos to score"):
+        list(predict([path], detector, heatmaps=tmp_path))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(images, "write_bytes", full)
+    with pytest.raises(BadInput, match=r"claim\.png: cannot be written \(No space left"):
+        list(predict([path], detector, heatmaps=tmp_path / "maps"))

@@ -86,3 +86,13 @@ def test_a_parquet_column_of_numbers_is_no_column_of_paths(shop):
 def test_a_list_on_standard_input(separator, text, expected, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
     assert photos(["-"], separator=separator) == expected
+
+
+def test_places_without_photos_are_told_beside_those_with_some(shop):
+    (shop / "empty").mkdir()
+    pattern = f"{shop}/zz*.jpg"
+    found = photos([pattern, str(shop / "empty"), str(shop / "b.jpg")])
+    assert found == [str(shop / "b.jpg"), pattern, str(shop / "empty")]
+    assert photos([pattern, str(shop / "empty")]) == []
+    with pytest.raises(BadInput, match="an empty name"):
+        photos([""])

@@ -1,9 +1,12 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import safetensors
 import torch
-from conftest import SETTINGS, rewrite, settings, train_in
+from conftest import FAMILIES, SETTINGS, rewrite, settings, train_in
 from safetensors.torch import load_file
 
 from damagenet import BadInput, config, images, runs
@@ -181,3 +184,23 @@ def test_the_average_follows_weights_and_copies_statistics():
     assert torch.allclose(slow.weight, torch.full((3,), 1.1))
     assert torch.equal(slow.running_mean, fast.running_mean)
     assert torch.equal(fast.weight, torch.full((3,), 2.0))
+
+
+def test_a_family_to_leave_out_must_be_there(built, tmp_path):
+    wrong = settings(train={"holdout_family": FAMILIES[0] + "x"})
+    with pytest.raises(BadInput, match=f"holdout_family: .*did you mean {FAMILIES[0]}"):
+        train_in(tmp_path, wrong, built)
+
+
+def test_a_validation_without_doctored_pictures_is_refused(copied, manifest, tmp_path):
+    val = (manifest.split == "val") & (manifest.label == 1)
+    rewrite(copied, manifest.assign(family=manifest.family.where(~val, FAMILIES[0])))
+    with pytest.raises(BadInput, match="validation has no doctored picture left"):
+        train_in(tmp_path, settings(train={"holdout_family": FAMILIES[0]}), copied)
+
+
+def test_a_finished_run_whose_weights_are_gone_says_so(trained, built, tmp_path):
+    run = Path(shutil.copytree(trained, tmp_path / "runs" / trained.name))
+    (run / "best.safetensors").unlink()
+    with pytest.raises(BadInput, match=r"best\.safetensors: gone"):
+        train_in(tmp_path, settings(), built)

@@ -118,7 +118,7 @@ def test_a_worker_that_would_draw_other_bytes_is_refused(table, tmp_path):
         other = tuple((here | {name: value}).items())
         with pytest.raises(BadInput, match=f"another {name} .*, not {value}.* install the same"):
             units.make_there(tmp_path, "id", other, unit)
-    with pytest.raises(BadInput, match=r"gone\.jpg: a worker sees no such photo"):
+    with pytest.raises(BadInput, match=r"gone\.jpg: no such photo any more; put it back"):
         units.make_there(tmp_path, "id", wanted, unit_of(table, path=str(tmp_path / "gone.jpg")))
     units.make_there(tmp_path, "id", wanted, unit)
     assert units.finished(tmp_path) == {unit.name}

@@ -134,3 +134,20 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             return
         yield data[at + 4 : at + 8], at, stop
         at = stop
+
+
+def gif_extensions(data: bytes) -> Iterator[tuple[int, int]]:
+    """(start, stop) of the extensions of a GIF file, between its pictures (GIF89a, 23 to 26)."""
+
+    def colours(at: int) -> int:
+        return 3 << (data[at] & 7) + 1 if data[at] & 0x80 else 0
+
+    at = 13 + colours(10) if len(data) > 13 else len(data)
+    while at + 10 < len(data) and data[at] in b"!,":
+        start = at
+        at += 2 if data[at] == 0x21 else 11 + colours(at + 9)
+        while at < len(data) and data[at]:
+            at += data[at] + 1
+        at += 1
+        if data[start] == 0x21:
+            yield start, min(at, len(data))

@@ -252,10 +252,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.overrides += rest
     elif rest:
         whole.error(f"unrecognized arguments: {' '.join(rest)}")
-    if args.stage == "review" and bool(args.photos or args.listing) == bool(args.claims):
+    if args.stage == "review" and (
+        bool(args.photos) == bool(args.claims) or (args.claims and args.listing)
+    ):
         whole.error("review takes either PHOTO… (and --listing) or --claims FILE")
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no text
-        sys.stdout.reconfigure(errors="backslashreplace")
+        encoding = None if sys.stdout.isatty() else "utf-8"  # JSON is, whatever the system prefers
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
     try:
         code: int = args.call(args)
         return code
@@ -268,3 +271,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        place = shown(error.filename2 or error.filename)
+        hint = "make room, mend its permissions or name another place"
+        print(f"damagenet {args.stage}: {place}: {error.strerror}; {hint}", file=sys.stderr)
+        return 1

@@ -18,6 +18,7 @@ import yaml
 
 from damagenet import BadInput
 from damagenet.strict import from_dict as from_dict
+from damagenet.strict import read_yaml
 from damagenet.strict import to_dict as to_dict
 
 
@@ -187,7 +188,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     if not path.is_file():
         raise BadInput(f"{path}: no such config file; configs/ holds examples")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = read_yaml(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
@@ -224,6 +225,10 @@ def _overridden(values: dict[str, Any], overrides: Sequence[str], where: str) ->
     return config
 
 
+COUNTS = ("pairs", "steps", "eval_every", "save_every", "patience", "width", "stages", "threads")
+SHARES = ("exchange", "augment", "decoys")
+
+
 def check(config: Config, where: str = "config") -> None:
     """Refuse values that cannot work, before hours are spent on them.
 
@@ -245,22 +250,19 @@ def check(config: Config, where: str = "config") -> None:
         ("audit.pixel_limit", 0.5 < config.audit.pixel_limit <= 1, "above 0.5, at most 1"),
         ("audit.folds", config.audit.folds >= 2, "at least 2"),
         ("train.crop", train.crop >= 32 and train.crop % 16 == 0, "a multiple of 16, at least 32"),
-        ("train.pairs", train.pairs >= 1, "at least 1"),
         (
             "train.accumulate",
             train.accumulate >= 1 and train.pairs % train.accumulate == 0,
             "a divisor of train.pairs",
         ),
-        ("train.steps", train.steps >= 1, "at least 1"),
-        ("train.eval_every", train.eval_every >= 1, "at least 1"),
-        ("train.save_every", train.save_every >= 1, "at least 1"),
+        ("products.limit", config.products.limit >= 0, "0 (all) or more"),
+        ("train.workers", train.workers >= 0, "0 or more"),
         (
             "train.precision",
             train.precision in ("auto", "float32", "bfloat16"),
             "auto, float32 or bfloat16",
         ),
         ("train.lr", train.lr > 0, "above 0"),
-        ("train.decoys", 0 <= train.decoys <= 1, "in [0, 1]"),
         ("train.ramp", train.ramp >= 0, "0 or more"),
         ("train.ema", 0 <= train.ema < 1, "in [0, 1)"),
         ("train.device", train.device in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
@@ -276,6 +278,10 @@ def check(config: Config, where: str = "config") -> None:
         ("protocol.seeds", len(config.protocol.seeds) > 0, "a list of whole numbers"),
         ("protocol.arms", len(config.protocol.arms) > 0, 'a list; [""] = the config as it is'),
     ]
+    for name in COUNTS:
+        rules.append((f"train.{name}", getattr(train, name) >= 1, "at least 1"))
+    for name in SHARES:
+        rules.append((f"train.{name}", 0 <= getattr(train, name) <= 1, "in [0, 1]"))
     for name, holds, wanted in rules:
         if not holds:
             raise BadInput(f"{where}: {name} must be {wanted}")

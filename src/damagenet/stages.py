@@ -7,6 +7,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from damagenet import BadInput
 from damagenet.incoming import shown
 from damagenet.stages_claims import catalogue, find, inspect, predict, review
 from damagenet.stages_experiments import doctor, runs, sweep
@@ -16,6 +17,8 @@ def products(args: argparse.Namespace) -> int:
     """Register photos."""
     from damagenet.synth import products as stage
 
+    if args.out.suffix != ".parquet":
+        raise BadInput(f"{args.out}: name the table such as products.parquet")
     intact, damaged = list(map(Path, args.folders)), list(map(Path, args.damaged))
     if not intact and not damaged:
         intact, damaged = stage.default_folders()

@@ -26,9 +26,7 @@ def predict(args: argparse.Namespace) -> int:
     from damagenet.claims import Detector, scores, sources
 
     separator = b"\0" if args.null else b"\n"
-    paths = sources.photos(args.photos, args.column, separator)
-    if not paths:
-        raise BadInput(f"{' '.join(args.photos)}: no photos found; check the path or the pattern")
+    paths = _some(sources.photos(args.photos, args.column, separator), args.photos)
     at_once = min(args.workers, len(paths))
     threads = args.threads or (1 if args.dask else max(1, cpu_count() // at_once))
     detector = Detector(args.model, threads, args.recheck)
@@ -40,6 +38,12 @@ def predict(args: argparse.Namespace) -> int:
     if failed:
         print(f"{failed} of {len(paths)} files could not be scored", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _some(paths: list[str], places: list[str]) -> list[str]:
+    if not paths:
+        raise BadInput(f"{' '.join(places)}: no photos found; check the path or the pattern")
+    return paths
 
 
 def _score(
@@ -85,17 +89,20 @@ def _score(
 
 def review(args: argparse.Namespace) -> int:
     """Write an evidence report, or those of a whole table."""
-    from damagenet import images
-    from damagenet.claims import Detector
+    from damagenet.claims import Detector, sources
     from damagenet.claims.review import review as stage
 
     if args.claims:
         return _review_all(args)
-    photos = images.files_in(args.photos)
+    photos = sources.photos(args.photos)
     detector = Detector(args.model, recheck=args.recheck)
     report = stage(photos, args.listing, detector, args.out, language=args.lang)
     print(f"{report['verdict']}: {args.out} and {args.out.with_suffix('.json')}")
-    return 0
+    shots = [*report["photos"], report["listing"] or {}]
+    wrong = [shot["error"] for shot in shots if shot.get("error")]
+    for line in wrong:
+        print(f"error   {shown(line)}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 def catalogue(args: argparse.Namespace) -> int:
@@ -112,20 +119,22 @@ def catalogue(args: argparse.Namespace) -> int:
 def find(args: argparse.Namespace) -> int:
     """Find claims in a catalogue; one JSON object a line."""
     from damagenet import images
+    from damagenet.claims import sources
     from damagenet.claims.catalogue import find, load
     from damagenet.claims.reuse import reused
+    from damagenet.claims.scoring import utf8
 
     shelf, failed = load(args.catalogue or args.earlier), 0
-    for path in images.files_in(args.photos):
-        record: dict[str, object] = {"path": str(path)}
+    for path in _some(sources.photos(args.photos), args.photos):
+        record: dict[str, object] = {"path": utf8(path)}
         try:
             claim = images.read(path)
             found = find(claim, shelf) if args.catalogue else reused(claim, shelf)
         except BadInput as error:
-            record["error"], failed = str(error), failed + 1
+            record["error"], failed = utf8(str(error)), failed + 1
         else:
             told = [(m.path, vars(getattr(m, "comparison", m))) for m in found]
-            record["found"] = [{"path": at} | {k: v[k] for k in ("finding", "strength")}
+            record["found"] = [{"path": utf8(at)} | {k: v[k] for k in ("finding", "strength")}
                                for at, v in told]  # fmt: skip
         print(json.dumps(record, ensure_ascii=False), flush=True)
     return 1 if failed else 0
@@ -137,14 +146,14 @@ def _review_all(args: argparse.Namespace) -> int:
     claims = queue.read_claims(args.claims)
     detector = Detector(args.model, recheck=args.recheck)
     rows = queue.review_all(claims, detector, args.out, args.lang)
-    wrong = queue.errors(rows)
-    for line in wrong:
+    wrong, partly = queue.errors(rows), queue.incomplete(rows)
+    for line in (*wrong, *partly):
         print(f"error   {shown(line)}", file=sys.stderr)
     counts = collections.Counter(row["verdict"] for row in rows if not row["error"])
     told = ", ".join(f"{counts[v]} {v}" for v in ("flag", "review", "pass"))
     print(f"{args.out}: {told}; {len(wrong)} of {len(rows)} claims without a report")
     print(f"{args.out / 'summary.csv'}: all of them")
-    return 1 if wrong else 0
+    return 1 if wrong or partly else 0
 
 
 def inspect(args: argparse.Namespace) -> int:

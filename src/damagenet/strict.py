@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
+import yaml
+
 from damagenet import BadInput
 
 
@@ -51,3 +53,24 @@ def to_dict(config: object) -> dict[str, Any]:
     """A config as plain JSON types."""
     result: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))  # type: ignore[call-overload]
     return result
+
+
+class _Once(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which the first would count for nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As in YAML's own loader."""
+        names = [key.value for key, _ in node.value]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} stands twice",
+                                                    node.start_mark)  # fmt: skip
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(text: str) -> Any:  # noqa: ANN401 - whatever it says
+    """As `yaml.safe_load`, but a key may stand once only.
+
+    Raises:
+        YAMLError: No YAML, or a key stands twice.
+    """
+    return yaml.load(text, _Once)

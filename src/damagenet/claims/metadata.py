@@ -15,7 +15,7 @@ from itertools import islice
 from PIL import ExifTags, Image
 
 from damagenet import BadInput, images
-from damagenet.aigc import PNG, XMP_JPEG, jpeg_segments, png_chunks
+from damagenet.aigc import PNG, XMP_JPEG, gif_extensions, jpeg_segments, png_chunks
 
 MAX_BLOCK = 1_000_000
 """Bytes; larger blocks are reported and not read."""
@@ -54,6 +54,8 @@ def blocks(data: bytes) -> list[Block]:
         found = _png(data)
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         found = _webp(data)
+    elif data[:6] in (b"GIF87a", b"GIF89a"):
+        found = _gif(data)
     else:
         found = _pillow(data)
     result: list[Block] = []
@@ -122,6 +124,15 @@ def _png(data: bytes) -> Iterator[Block]:
             yield Block("EXIF", "", b"Exif\x00\x00" + body)
         elif kind == b"caBX":
             yield Block("PNG caBX", "", body)
+
+
+def _gif(data: bytes) -> Iterator[Block]:
+    """What Pillow finds, and XMP, which is no chain of blocks (XMP specification 3, 1.1.2)."""
+    yield from _pillow(data)
+    for start, stop in islice(gif_extensions(data), MAX_PIECES):
+        body = data[start + 2 : stop]
+        if body.startswith(b"\x0bXMP DataXMP"):  # 258 bytes follow that let readers skip it
+            yield Block("XMP", "", body[12 : body.rfind(b">") + 1])
 
 
 def _png_text(kind: bytes, body: bytes) -> Block:

@@ -52,7 +52,7 @@ def open_session(path: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = max(0, min(threads, os.cpu_count() or 1))  # more only wait
     # A plan of buffers for every picture size that was ever seen grows memory without end.
     options.enable_mem_pattern = False
     options.log_severity_level = 4  # failures come back as exceptions with the same text

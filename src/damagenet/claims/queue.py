@@ -281,3 +281,12 @@ def text(words: str) -> str:
 def errors(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """What went wrong, a line each."""
     return [row["error"] for row in rows if row["error"]]
+
+
+def incomplete(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Claims with a photo, or a listing photo, that could not be read, a line each."""
+    return [
+        f"{row['claim_id']}: not all of its photos can be read; {row['report']} names them"
+        for row in rows
+        if {"notice_photo_unreadable", "notice_listing_unreadable"} & set(row["notices"])
+    ]

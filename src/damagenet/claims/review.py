@@ -67,7 +67,7 @@ def review(
         BadInput: No photo can be read, or the report cannot be written.
     """
     out = Path(out)
-    if out.suffix.lower() == ".json" or out.is_dir():
+    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise BadInput(f"{out}: name the report's HTML file, such as report.html")
     theirs = _opened(listing, 0)[0] if listing is not None else None
     looked = [_examine(path, i, theirs, detector) for i, path in enumerate(photos, 1)]

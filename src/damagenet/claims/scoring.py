@@ -70,6 +70,11 @@ def plan(
         Path(heatmaps).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{heatmaps}: not a folder for heatmaps ({error.strerror})") from None
+    paths = list(paths)
+    if any(Path(folder).samefile(heatmaps) for folder in {Path(path).parent for path in paths}
+           if folder.is_dir()):  # fmt: skip
+        raise BadInput(f"{heatmaps}: holds photos to score, which heatmaps could replace; name "
+                       "another folder")  # fmt: skip
     names = {Path(name).stem.casefold() for name in taken}
     for path in paths:
         yield str(path), Path(heatmaps) / f"{_unused(Path(path).stem, names)}.png"
@@ -85,16 +90,22 @@ def score(job: Job, detector: Detector, folder: str | Path = "") -> Record:
         record |= {k: getattr(result, k) for k in ("score", "verdict", "threshold")}
         record["regions"] = [asdict(r) for r in result.regions]
         record |= result.remarks()
+        picture = io.BytesIO()
         if target is not None:
-            picture = io.BytesIO()
             Image.fromarray(overlay(image, result.heatmap)).save(picture, "PNG")
-            images.write_bytes(Path(folder, target), picture.getvalue())
-            record["heatmap"] = utf8(str(target))
-        return record
     except (BadInput, OSError) as error:
         return {"path": utf8(path), "error": utf8(str(error))}
     except MemoryError:
         return {"path": utf8(path), "error": utf8(f"{path}: not enough memory to score it")}
+    if target is not None:
+        try:
+            images.write_bytes(Path(folder, target), picture.getvalue())
+        except OSError as error:  # the next one would fail, too; what is scored stays scored
+            raise BadInput(
+                f"{target}: cannot be written ({error.strerror}); make room or name another folder"
+            ) from None
+        record["heatmap"] = utf8(str(target))
+    return record
 
 
 class Pending(Protocol):

@@ -23,11 +23,16 @@ def photos(places: Iterable[str], column: str | None = None, separator: bytes = 
         column: Column with the paths in tables; None takes `path`.
         separator: What ends a path on standard input: a newline, or NUL as `find -print0` does.
 
+    A folder or glob in which there is nothing is listed itself, so that its error is reported;
+    if there is nothing anywhere, the list is empty.
+
     Raises:
         BadInput: A table of another format, damaged, without that column, or with an empty cell.
     """
-    found: dict[str, None] = {}
+    found, empty = dict[str, None](), dict[str, None]()
     for place in places:
+        if not place:
+            raise BadInput("an empty name among the photos; is a variable of the shell unset?")
         path = Path(place)
         suffix = path.suffix.lower()
         if place == "-":
@@ -40,9 +45,10 @@ def photos(places: Iterable[str], column: str | None = None, separator: bytes = 
                 "file, or send one path a line to `damagenet predict -`"
             )
         else:
-            paths = map(str, images.files_in([place]))
+            paths = list(map(str, images.files_in([place])))
+            empty |= {} if paths else {place: None}
         found.update(dict.fromkeys(paths))
-    return list(found)
+    return list(found | empty) if found else []
 
 
 def _listed(stream: BinaryIO, separator: bytes) -> Iterator[str]:

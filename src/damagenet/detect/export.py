@@ -60,6 +60,7 @@ def export(run: Path) -> dict[str, Any]:
     results = runs.read_json(run / "metrics.json", f"evaluate first: `damagenet evaluate {run}`")
     config = load(run / "config.yaml")
     network, facts = model.load(run / "best.safetensors")
+    (run / "detector.json").unlink(missing_ok=True)  # of an earlier export, if this one fails
     deployed = Deployed(network, results["calibration"]).eval()
     data = to_onnx(deployed, config.export.opset)
     parity = check_parity(deployed, data)

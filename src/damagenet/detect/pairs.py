@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from damagenet import BadInput
 from damagenet.synth import dataset
 
 COLUMNS = ("image", "mask", "label", "cell", "split", "topology", "family", "recipe", "channel")
 """Columns of a manifest that pairing reads."""
 
 Row = dict[str, Any]
+
+
+def kept(folder: Path, columns: Sequence[str], split: str, left_out: str) -> Iterator[pd.DataFrame]:
+    """The rows of a split in pieces, as `dataset.pieces`, without those of a family."""
+    for piece in dataset.pieces(folder, columns, split):
+        yield piece[piece.family != left_out]
+
+
+def validation(folder: Path, left_out: str) -> list[dict[Any, Any]]:
+    """What a training is validated on: rows with image, mask, label, split and family.
+
+    Raises:
+        BadInput: No family of that name, or no doctored picture is left without it.
+    """
+    families = dataset.read_manifest(folder, ["family"]).family.unique()
+    if left_out and left_out not in families:
+        near = difflib.get_close_matches(left_out, families, 1) or sorted({*families} - {"none"})
+        raise BadInput(f"train.holdout_family: {left_out} is not in {folder}; did you mean "
+                       f"{' or '.join(near)}?")  # fmt: skip
+    columns = ("image", "mask", "label", "split", "family")
+    rows = pd.concat(kept(folder, columns, "val", left_out)).to_dict("records")
+    if len({row["label"] for row in rows}) < 2:
+        raise BadInput(f"{folder}: without {left_out} validation has no doctored picture left; "
+                       "build with more families or products")  # fmt: skip
+    return rows
 
 
 class Pairs(Sequence[tuple[Row, list[Row]]]):

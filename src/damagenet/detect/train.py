@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,16 +94,8 @@ def train(config: Config, folder: Path | None = None, resume: Path | None = None
         )  # fmt: skip
         runs.write_json(run / "environment.json", facts)
 
-    def kept(columns: Sequence[str], split: str) -> Iterator[pd.DataFrame]:
-        for piece in dataset.pieces(folder, columns, split):
-            yield piece[piece.family != settings.holdout_family]
-
-    val_columns = ("image", "mask", "label", "split", "family")
-    val_rows = pd.concat(kept(val_columns, "val")).to_dict("records")
-    if len({row["label"] for row in val_rows}) < 2:
-        raise BadInput(f"{folder}: without {settings.holdout_family} validation has no doctored "
-                       "picture left; build with more families or products")  # fmt: skip
-    pieces = kept(pairs.COLUMNS, "train")
+    val_rows = pairs.validation(folder, settings.holdout_family)
+    pieces = pairs.kept(folder, pairs.COLUMNS, "train", settings.holdout_family)
     items = Twins(folder, pieces, settings, config.seed, settings.steps * settings.pairs)
     batches = processes.batches_of(
         DataLoader(
@@ -207,6 +199,8 @@ def finish(config: Config, run: Path, now: checkpoint.Progress, rank: int, ranks
                 facts["lattice_dataset"] = dataset.read_card(place)["manifest_sha256"]
                 model.save(candidate, network, **facts)
             candidate.replace(best)
+        elif not best.is_file():
+            raise BadInput(f"{best}: gone, but the run is finished; delete {run} and train again")
         tqdm.write(f"{best}: validation AUC {now.best:.3f}; next, `damagenet evaluate {run}`")
     if ranks > 1:
         dist.destroy_process_group()

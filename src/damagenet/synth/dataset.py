@@ -59,8 +59,8 @@ def build(config: Config, out: Path | None = None, workers: int = 1, dask: str =
             dataset; no scheduler or worker answers, or one would draw other pictures.
     """
     out = out or config.dataset_dir
-    out.mkdir(parents=True, exist_ok=True)
-    table = products.resolve(config.products, out / "products.parquet", workers)
+    whole, refused = products.registered(config.products, workers)
+    table = products.limited(whole, config.products.limit)
     found = regenerate.available()
     families = config.build.families or tuple(sorted(found))
     lacking = [name for name in families if name not in found]
@@ -69,6 +69,7 @@ def build(config: Config, out: Path | None = None, workers: int = 1, dask: str =
         lines = "; ".join(ways.get(n, f"{n}: unknown, known: {', '.join(ways)}") for n in lacking)
         raise BadInput(f"no weights for a decoder family: {lines or '; '.join(ways.values())}")
     doctor.check_names(config.build, families, tuple(sorted(set(table.source))))
+    inpainting = {name: inpaint.describe(name) for name in config.build.inpaint}
     built = replace(config.build, families=families)
     allowed = {split: units.allowed(built, split) for split in SPLITS}
     splits = split_groups(table, config)
@@ -86,6 +87,8 @@ def build(config: Config, out: Path | None = None, workers: int = 1, dask: str =
     if mark.is_file() and mark.read_text() != identity:
         raise BadInput(f"{out}: holds a half-built dataset of another config; delete it")
     images.write_bytes(mark, identity.encode())
+    if not config.products.table:
+        products.save(whole, refused, out / "products.parquet")
 
     todo = units.planned(table, config, splits, allowed)
     done = units.finished(out)
@@ -121,7 +124,7 @@ def build(config: Config, out: Path | None = None, workers: int = 1, dask: str =
             .T.to_dict(),
             "families": {f: found[f] for f in families},
             "missing_families": regenerate.missing(),
-            "inpaint": {name: inpaint.describe(name) for name in config.build.inpaint},
+            "inpaint": inpainting,
             "textures": textures.digest(),
             "holdout_family": config.build.holdout_family,
             "skipped": skipped,

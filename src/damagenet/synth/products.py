@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 
 from damagenet import BadInput, images, runs
 from damagenet.config import Products
+from damagenet.incoming import shown
 from damagenet.synth import groups
 from damagenet.synth.groups import Refused, Seen
 
@@ -106,19 +107,29 @@ def resolve(config: Products, out: Path, workers: int = 2) -> pd.DataFrame:
     """The product table a config asks for; registers folders into `out` when it names no table.
 
     Raises:
+        BadInput: As `registered`.
+    """
+    table, refused = registered(config, workers)
+    if not config.table:
+        save(table, refused, out)
+    return limited(table, config.limit)
+
+
+def registered(config: Products, workers: int = 2) -> tuple[pd.DataFrame, list[Refused]]:
+    """The whole table that a config asks for, and the files that were refused.
+
+    Raises:
         BadInput: Missing table or columns, missing folder, zero products.
     """
     if config.table:
-        table = load(config.table)
-    else:
-        intact, damaged = list(map(Path, config.folders)), list(map(Path, config.damaged))
-        if not intact and not damaged:
-            intact, damaged = default_folders()
-        table, refused = register(intact, damaged, workers)
-        for item in refused:
-            tqdm.write(f"refused {item.path}: {item.reason}")
-        save(table, refused, out)
-    return limited(table, config.limit)
+        return load(config.table), []
+    intact, damaged = list(map(Path, config.folders)), list(map(Path, config.damaged))
+    if not intact and not damaged:
+        intact, damaged = default_folders()
+    table, refused = register(intact, damaged, workers)
+    for item in refused:
+        tqdm.write(f"refused {item.path}: {item.reason}")
+    return table, refused
 
 
 def limited(table: pd.DataFrame, limit: int) -> pd.DataFrame:
@@ -219,6 +230,10 @@ def _sidecar(place: Path) -> dict[str, dict[str, str]]:
 
 
 def _check(path: Path, place: Path, condition: str, note: dict[str, str]) -> Seen | Refused:
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError:  # no table could hold it
+        return Refused(shown(path), "its name is not UTF-8; rename it")
     try:
         pixels = images.read(path)
     except BadInput as error:

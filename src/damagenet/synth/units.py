@@ -148,8 +148,6 @@ def make_there(out: Path, identity: str, wanted: tuple[tuple[str, str], ...], un
         BadInput: The worker does not see the folder, or would draw other bytes.
     """
     _agree(out, identity, wanted)
-    if not Path(unit.row["path"]).is_file():  # else it would be skipped as a bad photo
-        raise BadInput(f"{unit.row['path']}: a worker sees no such photo; share it under this path")
     make(out, unit)
 
 
@@ -158,6 +156,9 @@ def make(out: Path, unit: Unit) -> None:
     cv2.setNumThreads(1)  # workers share the cores already
     # Beside psutil, joblib takes 300 MB of decoders for a leak, and starts the worker anew.
     process_executor._MAX_MEMORY_LEAK_SIZE = 1 << 62
+    if not Path(unit.row["path"]).is_file():  # not a bad photo, which would be skipped for good
+        raise BadInput(f"{unit.row['path']}: no such photo any more; put it back (workers of a "
+                       "cluster need it under this path) and run the same build again")  # fmt: skip
     start = time.process_time()
     part: dict[str, Any] = {"rows": [], "skipped": "", "bytes": 0, "disk": 0}
     try:
