@@ -273,3 +273,10 @@ def test_a_mask_is_stored_in_one_bit_a_pixel_and_comes_back(tmp_path):
         with images.opened(tmp_path / "mask.png") as picture:
             assert picture.mode == "1" and picture.format == "PNG"
         assert np.array_equal(images.read_mask(tmp_path / "mask.png"), stored)
+
+
+def test_floats_up_to_one_are_not_black():
+    ramp = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    buffer = io.BytesIO()
+    Image.fromarray(ramp).save(buffer, "TIFF")
+    assert images.read(buffer.getvalue())[..., 0].tolist() == np.rint(ramp * 255).tolist()

@@ -187,3 +187,12 @@ def test_long_names_and_a_full_memory_do_not_end_the_queue(inbox, model, monkeyp
     (inbox / "out").rename(inbox / "before")
     rows = done(inbox, model, "A-1,a.png,,", "A-2,b.png,,")
     assert [row["error"] for row in rows] == ["MemoryError"] * 2
+
+
+def test_claims_with_unreadable_photos_are_named(inbox, model, capsys):
+    path = table(inbox, "1,a.png,,", "2,a.png;gone.png,,", "3,b.png,gone.png,")
+    line = ["review", "--claims", str(path), "--model", str(model), "--out", str(inbox / "out")]
+    assert cli.main(line) == 1
+    said = capsys.readouterr().err
+    assert "2: not all of its photos can be read; 2.html" in said and "3: not all" in said
+    assert "1: not all" not in said

@@ -140,7 +140,10 @@ def to_rgb(picture: Image.Image) -> Array:
     ImageOps.exif_transpose(picture, in_place=True)
     deep = picture.mode.startswith("I;16")
     if picture.mode in ("I", "F"):
-        deep = bool(np.max(picture.getextrema()) > 255)
+        most = np.max(picture.getextrema())
+        deep = bool(most > 255)
+        if picture.mode == "F" and most <= 1:  # as scientific software writes them
+            picture = picture.point(lambda value: value * 255 + 0)
     width, height = picture.size
     rgb = np.empty((height, width, 3), np.uint8)
     rows = max(1, _BAND // width)  # whole copies in other modes would need gigabytes
