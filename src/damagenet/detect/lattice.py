@@ -31,8 +31,8 @@ from damagenet.synth import channel, dataset
 from damagenet.synth.scaling import KERNELS
 
 GAIN = 4.0
-"""Weight beside the network's own logit, with which validation tells doctored pictures best from all
-authentic ones and from really damaged photos, AUCs added up; the former alone would have 1, and
+"""Weight beside the network's own logit, with which validation tells doctored pictures best from
+all authentic ones and from really damaged photos, AUCs added up; the former alone would have 1, and
 cracked tiles accused, which the network takes for doctored (docs/LOG.md)."""
 BEGINS = 0.9
 """Share of authentic validation photos below the bend of the hinge."""
