@@ -238,7 +238,7 @@ def test_honest_photos_are_scored_alike_however_they_were_sent():
     files = [encoded(sky, "JPEG", quality=90), encoded(sky, "WEBP", quality=60),
              encoded(cat, "WEBP", quality=60), encoded(large, "JPEG", quality=75)]  # fmt: skip
     plain, *others = (detector(file).score for file in files)
-    assert max(others) < plain + 0.35
+    assert max(others) < plain + 0.4
 
 
 @pytest.mark.parametrize(
