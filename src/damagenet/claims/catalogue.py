@@ -153,7 +153,7 @@ def looked_at(claim: Array, catalogue: Catalogue, k: int) -> Iterator[tuple[str,
     """Paths and pictures of candidates that are still there, the best first.
 
     Raises:
-        BadInput: All of them are: nothing was looked at, which is not the same as nothing found.
+        BadInput: None is there: nothing was looked at, which is not the same as nothing found.
     """
     paths, gone = [catalogue.paths[number] for number in catalogue.candidates(claim, k)], []
     for path in paths:

@@ -30,6 +30,7 @@ Unseen = Mapping[str, tuple[str, ...]]
 """What training never saw: names by manifest column (family, kind, channel, source)."""
 
 FEW = 5
+"""Groups of a class below which resamples draw photos."""
 SPARED = 0.95
 """Share of really damaged photos that must pass where families are compared."""
 AREAS = (0, 0.01, 0.05, 0.2, 0.999, 1.01)
